@@ -1,0 +1,240 @@
+"""The tables. Texts of customers live in `ticket`, `answer`, `rating` and `correction` columns and nowhere else.
+
+Keys are UUIDs, times are UTC. What a rating judged is pinned by a candidate snapshot, which is never changed.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlmodel import Field, SQLModel
+
+from replybench.contract import AnswerStatus, Source
+
+#: Every constraint has a name, so that migrations can drop it.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def now() -> datetime:
+    """Return the current time, UTC."""
+    return datetime.now(UTC)
+
+
+def _key() -> Any:
+    return Field(default_factory=uuid4, primary_key=True)
+
+
+def _time(*, index: bool = False) -> Any:
+    return Field(default_factory=now, sa_type=DateTime(timezone=True), nullable=False, index=index)
+
+
+def _maybe_time() -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True), nullable=True)
+
+
+def _json(default: type[Any] = dict) -> Any:
+    return Field(default_factory=default, sa_type=JSONB, nullable=False)
+
+
+class Study(SQLModel, table=True):
+    """A named collection period, with the rubric's weights that were in force."""
+
+    id: UUID = _key()
+    name: str = Field(unique=True)
+    title: str
+    description: str = ""
+    lineup: str | None = None
+    rubric_version: int
+    weights: dict[str, float] = _json()
+    is_read_only: bool = False
+    created_at: datetime = _time()
+    closed_at: datetime | None = _maybe_time()
+
+
+class Rater(SQLModel, table=True):
+    """A person who scores; `name` is what they typed or what the identity provider said."""
+
+    id: UUID = _key()
+    name: str
+    name_key: str = Field(unique=True)
+    created_at: datetime = _time()
+
+
+class Ticket(SQLModel, table=True):
+    """A customer's request, personal data already replaced. `earlier` holds {role, text} turns, oldest first.
+
+    `text_sha256` finds the same ticket again without comparing texts.
+    """
+
+    __table_args__ = (Index("ix_ticket_source_external_id", "source", "external_id"),)
+
+    id: UUID = _key()
+    subject: str = Field(default="", sa_type=Text)
+    text: str = Field(sa_type=Text)
+    text_sha256: str = Field(index=True)
+    earlier: list[dict[str, str]] = _json(list)
+    language: str | None = None
+    category: str | None = None
+    source: Source = Field(sa_type=Text)
+    external_id: str | None = None
+    redactions: dict[str, int] = _json()
+    created_at: datetime = _time(index=True)
+    purged_at: datetime | None = _maybe_time()
+
+
+class Candidate(SQLModel, table=True):
+    """A snapshot of a lineup's candidate: everything that decides what it writes. Never updated.
+
+    `fingerprint` is the SHA-256 of all the rest, so the same candidate is stored once.
+    """
+
+    id: UUID = _key()
+    fingerprint: str = Field(unique=True)
+    key: str = Field(index=True)
+    name: str
+    engine: str
+    base: str | None = None
+    revision: str | None = None
+    adapter: str | None = None
+    adapter_sha256: str | None = None
+    note: str = ""
+    settings: dict[str, Any] = _json()
+    created_at: datetime = _time()
+
+
+class Suggestion(SQLModel, table=True):
+    """One asking of a ticket. The process that works on it (`worker`) renews `lease_until`; when the lease has
+    run out and answers are unfinished, that process has died and they count as failed."""
+
+    id: UUID = _key()
+    ticket_id: UUID = Field(foreign_key="ticket.id", index=True)
+    study_id: UUID = Field(foreign_key="study.id", index=True)
+    lineup: str
+    asked_by: UUID | None = Field(default=None, foreign_key="rater.id", index=True)
+    worker: str | None = None
+    lease_until: datetime | None = _maybe_time()
+    created_at: datetime = _time(index=True)
+
+
+class Answer(SQLModel, table=True):
+    """What one candidate wrote for one suggestion. A retry makes a new row (`attempt` + 1); the old one stays."""
+
+    __table_args__ = (
+        UniqueConstraint("suggestion_id", "candidate_id", "attempt", name="uq_answer_attempt"),
+        Index("ix_answer_unfinished", "status", postgresql_where="status IN ('waiting', 'writing')"),
+    )
+
+    id: UUID = _key()
+    suggestion_id: UUID = Field(foreign_key="suggestion.id", index=True)
+    candidate_id: UUID = Field(foreign_key="candidate.id", index=True)
+    attempt: int = 1
+    is_current: bool = True
+    status: AnswerStatus = Field(default=AnswerStatus.WAITING, sa_type=Text)
+    text: str = Field(default="", sa_type=Text)
+    error_code: str | None = None
+    error_message: str | None = None
+    cut: list[str] = _json(list)
+    sources: list[dict[str, Any]] = _json(list)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    created_at: datetime = _time()
+    first_token_at: datetime | None = _maybe_time()
+    finished_at: datetime | None = _maybe_time()
+
+
+class Presentation(SQLModel, table=True):
+    """The order in which one rater saw one suggestion's candidates: `candidate_ids[0]` was slot A."""
+
+    suggestion_id: UUID = Field(foreign_key="suggestion.id", primary_key=True)
+    rater_id: UUID = Field(foreign_key="rater.id", primary_key=True)
+    candidate_ids: list[UUID] = Field(sa_column=Column(ARRAY(PgUUID(as_uuid=True)), nullable=False))
+    shown_at: datetime = _time()
+
+
+class Rating(SQLModel, table=True):
+    """One rater's scores of one answer: {metric key: 1…5}, as it now stands."""
+
+    __table_args__ = (UniqueConstraint("answer_id", "rater_id", name="uq_rating_answer_rater"),)
+
+    id: UUID = _key()
+    answer_id: UUID = Field(foreign_key="answer.id", index=True)
+    rater_id: UUID = Field(foreign_key="rater.id", index=True)
+    scores: dict[str, int] = _json()
+    comment: str = Field(default="", sa_type=Text)
+    corrected_text: str | None = Field(default=None, sa_type=Text)
+    slot: str
+    seconds: float | None = None
+    created_at: datetime = _time(index=True)
+    updated_at: datetime = _time()
+
+
+class RatingRevision(SQLModel, table=True):
+    """What a rating said before it was changed."""
+
+    __tablename__ = "rating_revision"
+
+    id: UUID = _key()
+    rating_id: UUID = Field(foreign_key="rating.id", index=True)
+    scores: dict[str, int] = _json()
+    comment: str = Field(default="", sa_type=Text)
+    corrected_text: str | None = Field(default=None, sa_type=Text)
+    written_at: datetime = _time()
+    replaced_at: datetime = _time()
+
+
+class Usage(SQLModel, table=True):
+    """What an agent did with an answer in the helpdesk. The client makes the id: a repeat is stored once."""
+
+    __table_args__ = (
+        CheckConstraint("action IN ('copied', 'inserted', 'sent', 'edited')", name="action"),
+        CheckConstraint("edit_share >= 0 AND edit_share <= 1", name="edit_share"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    answer_id: UUID = Field(foreign_key="answer.id", index=True)
+    rater_id: UUID | None = Field(default=None, foreign_key="rater.id")
+    source: Source = Field(sa_type=Text)
+    action: str
+    edit_share: float | None = None
+    created_at: datetime = _time()
+
+
+class TrainingRun(SQLModel, table=True):
+    """One training by one recipe. `summary` holds what was measured at the end (losses, memory, scores)."""
+
+    __tablename__ = "training_run"
+
+    id: UUID = _key()
+    name: str = Field(unique=True)
+    recipe: dict[str, Any] = _json()
+    base: str
+    method: str
+    dataset_fingerprint: str | None = None
+    status: str = "running"
+    error_message: str | None = None
+    total_steps: int | None = None
+    adapter_path: str | None = None
+    summary: dict[str, Any] = _json()
+    started_at: datetime = _time()
+    updated_at: datetime = _time()
+    finished_at: datetime | None = _maybe_time()
+
+
+class TrainingMetric(SQLModel, table=True):
+    """What one step of a run measured: {loss, eval_loss, learning_rate, tokens_per_second, memory_mib …}."""
+
+    __tablename__ = "training_metric"
+
+    run_id: UUID = Field(foreign_key="training_run.id", primary_key=True)
+    step: int = Field(primary_key=True)
+    values: dict[str, float] = _json()
+    at: datetime = _time()
