@@ -1,0 +1,43 @@
+# `make demo` tries it, `make check test` is what CI runs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+BACKEND_PORT ?= 8000
+CONSOLE_PORT ?= 8501
+
+.PHONY: help install demo test e2e check format bench demo-adapters screenshots clean
+
+help:  ## Show what can be done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install:  ## Make the environment and install the pinned packages
+	@$(PYTHON) -I replybench/install.py --venv $(VENV)
+
+demo: install  ## Start everything on this machine and print the address
+	@$(BIN)/replybench demo --backend-port $(BACKEND_PORT) --console-port $(CONSOLE_PORT)
+
+test: install  ## Run all tests, the browser's included
+	@$(BIN)/pytest
+
+check: install  ## Lint, formatting, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install  ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install  ## Measure speed and memory as ratios against a peer in the same run
+	@$(BIN)/python -m benchmarks
+
+demo-adapters: install  ## Train the demo's two adapters again
+	@$(BIN)/replybench prepare --in demo/helpdesk --out data/demo
+	@$(BIN)/replybench train training/recipes/demo-articles-and-threads.yaml
+	@$(BIN)/replybench train training/recipes/demo-threads.yaml
+
+screenshots: install  ## Take the pictures of the documents anew
+	@$(BIN)/python -m tests.e2e.screenshots
+
+clean:  ## Remove the environment and the demo's data
+	rm -rf $(VENV) .replybench
