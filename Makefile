@@ -19,10 +19,12 @@ demo: install  ## Start everything on this machine and print the address
 test: install  ## Run all tests, the browser's included
 	@$(BIN)/pytest
 
-check: install  ## Lint, formatting, types
+check: install  ## Lint, formatting, types, Dockerfile and compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: install  ## Format the code
 	@$(BIN)/ruff check --fix .
