@@ -22,6 +22,8 @@ class ReplybenchError(Exception):
         """`message` says what happened and what to do; it is shown as it is."""
         super().__init__(message)
         self.message = message
+        #: Set by a client when the error came over HTTP: what to quote when asking for help.
+        self.request_id: str | None = None
 
 
 class InvalidInput(ReplybenchError):

@@ -1,0 +1,36 @@
+"""Guidelines: what the metrics mean and how they weigh, from the rubric that the backend serves."""
+
+import streamlit as st
+
+from console import state
+from console.i18n import _, current_language
+from console.wording import explain, literal
+from replybench.contract import MetricPublic
+from replybench.errors import ReplybenchError
+
+
+def page() -> None:
+    """Show the rubric."""
+    try:
+        rubric = state.backend().rubric(current_language())
+    except ReplybenchError as error:
+        st.error(literal(explain(error)))
+        return
+    st.write(
+        _(
+            "Read the ticket first, then each answer as the customer would. Score every answer by itself on each "
+            "metric; do not compare. Use the whole scale."
+        )
+    )
+    st.write(
+        _("Scores from {positive} up count as positive, lower ones as negative.").format(positive=rubric.positive_from)
+    )
+    for metric in rubric.metrics:
+        _metric(metric, rubric.lowest)
+
+
+def _metric(metric: MetricPublic, lowest: int) -> None:
+    st.subheader(literal(metric.description))
+    st.caption(_("Weight: {share}%").format(share=round(metric.weight * 100)))
+    rows = [{_("Score"): lowest + at, _("What it means"): text} for at, text in enumerate(metric.scale)]
+    st.table(rows)

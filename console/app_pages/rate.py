@@ -1,0 +1,198 @@
+"""Rate: paste a ticket, see the answers come in side by side, score them, learn who wrote what."""
+
+from datetime import datetime
+from uuid import UUID
+
+import streamlit as st
+from babel.dates import format_datetime, get_timezone
+from pydantic import ValidationError
+
+from console import rating, state
+from console.components import rating_form, ticket_form
+from console.follower import Followers
+from console.i18n import _, current_language
+from console.people import required_rater
+from console.wording import explain, literal, ticket_strings
+from replybench.contract import MAX_TICKET_CHARS, ExampleTicket, RubricPublic, SuggestionBrief
+from replybench.errors import ReplybenchError, Unavailable
+
+_PARAM = "suggestion"
+_OPEN_KEY = "rate_suggestion"
+_OUTCOME_KEY = "rate_outcome"
+_FORM_KEY = "rate_ticket_form"
+_BOARD_KEY = "rate_board"
+#: How often the columns are drawn anew while answers come (seconds): smooth to read, and cheap.
+_TICK_S = 0.3
+#: How often an absent backend is asked again (seconds).
+_KNOCK_S = 2.0
+
+
+@st.cache_resource
+def _followers() -> Followers:
+    return Followers()
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def _rubric(language: str) -> RubricPublic:
+    return state.backend().rubric(language)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _examples() -> list[ExampleTicket]:
+    return state.backend().example_tickets()
+
+
+def page() -> None:
+    """Show the ticket that is open, or the form for a new one."""
+    rater = required_rater()
+    try:
+        suggestion_id = _opened()
+        if suggestion_id is None:
+            _new_ticket(rater)
+        else:
+            _open_ticket(rater, suggestion_id)
+    except Unavailable as error:
+        _wait_for_backend(error)
+    except ReplybenchError as error:
+        st.error(literal(explain(error)))
+        st.button(_("Back to a new ticket"), on_click=_open, args=(None,))
+
+
+def _opened() -> UUID | None:
+    """Return which suggestion is open. The address bar says it, so that a reload or a link finds it again."""
+    named = st.query_params.get(_PARAM) or st.session_state.get(_OPEN_KEY)
+    if not named:
+        return None
+    try:
+        suggestion_id = UUID(named)
+    except ValueError:
+        _open(None)
+        return None
+    st.session_state[_OPEN_KEY] = st.query_params[_PARAM] = str(suggestion_id)
+    return suggestion_id
+
+
+def _open(suggestion_id: UUID | None) -> None:
+    st.session_state.pop(_OUTCOME_KEY, None)
+    if suggestion_id is None:
+        st.session_state.pop(_OPEN_KEY, None)
+        st.query_params.pop(_PARAM, None)
+    else:
+        st.session_state[_OPEN_KEY] = st.query_params[_PARAM] = str(suggestion_id)
+
+
+# ---------------------------------------------------------------------- a new ticket
+
+
+def _new_ticket(rater: str) -> None:
+    client = state.backend()
+    earlier = client.suggestions(rater)
+    outcome: rating.Outcome | None = st.session_state.get(_OUTCOME_KEY)
+    st.write(_("Paste a ticket. The models answer side by side, without names; you score what you read."))
+    ticket_form(
+        {
+            "draft_key": f"replybench:ticket:{rater}",
+            "strings": ticket_strings(),
+            "examples": [example.model_dump() for example in _examples()],
+            "max_chars": MAX_TICKET_CHARS,
+            "suggestions": [rating.brief(row, _progress(row), _when(row.created_at)) for row in earlier],
+            "outcome": outcome and {"nonce": outcome.nonce, "ok": outcome.ok, "message": outcome.message},
+        },
+        key=_FORM_KEY,
+        on_ask=lambda: _ask(rater),
+        on_open=_open_earlier,
+    )
+
+
+def _ask(rater: str) -> None:
+    try:
+        question = rating.Question.model_validate(st.session_state[_FORM_KEY]["ask"])
+    except ValidationError:
+        return
+    outcome, suggestion_id = rating.ask(state.backend(), rater, question)
+    if suggestion_id is not None:
+        _open(suggestion_id)
+    st.session_state[_OUTCOME_KEY] = outcome
+
+
+def _open_earlier() -> None:
+    try:
+        _open(UUID(st.session_state[_FORM_KEY]["open"]["suggestion_id"]))
+    except (KeyError, TypeError, ValueError):
+        return
+
+
+def _progress(row: SuggestionBrief) -> str:
+    if row.rated and row.rated >= row.done:
+        return _("rated")
+    if row.done < row.answers:
+        return _("{done} of {answers} answers").format(done=row.done, answers=row.answers)
+    return _("not rated yet")
+
+
+def _when(moment: datetime) -> str:
+    zone = get_timezone(st.context.timezone or "UTC")
+    return format_datetime(moment, "d MMM, HH:mm", locale=current_language(), tzinfo=zone)
+
+
+# ---------------------------------------------------------------------- an open ticket
+
+
+def _open_ticket(rater: str, suggestion_id: UUID) -> None:
+    suggestion, _trouble = _followers().look(state.backend(), rater, suggestion_id)
+    every = None if suggestion.is_complete else _TICK_S
+    st.fragment(_board, run_every=every)(rater, suggestion_id, is_live=every is not None)
+
+
+def _board(rater: str, suggestion_id: UUID, *, is_live: bool) -> None:
+    """Draw the form; while answers come, this alone runs again and again."""
+    suggestion, trouble = _followers().look(state.backend(), rater, suggestion_id)
+    rating_form(
+        rating.board(
+            suggestion,
+            _rubric(current_language()),
+            rater,
+            outcome=st.session_state.get(_OUTCOME_KEY),
+            trouble=trouble,
+        ),
+        key=_BOARD_KEY,
+        on_submit=lambda: _submit(rater, suggestion_id),
+        on_retry=lambda: _retry(rater, suggestion_id),
+        on_next=lambda: _open(None),
+    )
+    if st.session_state.get(_OPEN_KEY) is None or is_live == suggestion.is_complete:
+        st.rerun()
+
+
+def _submit(rater: str, suggestion_id: UUID) -> None:
+    try:
+        submission = rating.Submission.model_validate(st.session_state[_BOARD_KEY]["submit"])
+    except ValidationError:
+        return
+    st.session_state[_OUTCOME_KEY] = rating.store_ratings(state.backend(), rater, submission)
+    _followers().forget(rater, suggestion_id)
+
+
+def _retry(rater: str, suggestion_id: UUID) -> None:
+    try:
+        state.backend().retry(rater, UUID(st.session_state[_BOARD_KEY]["retry"]["answer_id"]))
+    except ReplybenchError as error:
+        st.toast(literal(explain(error)))
+    _followers().forget(rater, suggestion_id)
+
+
+# ---------------------------------------------------------------------- no backend
+
+
+def _wait_for_backend(error: Unavailable) -> None:
+    st.warning(literal(explain(error)))
+    st.caption(_("This page comes back by itself as soon as the backend does. Your scores are kept in this browser."))
+    st.fragment(_knock, run_every=_KNOCK_S)()
+
+
+def _knock() -> None:
+    try:
+        state.backend().rubric(current_language())
+    except ReplybenchError:
+        return
+    st.rerun()

@@ -1,0 +1,81 @@
+/** The line that stays in view: what the score under pointer or focus means, how far one is, and what to do next. */
+class Bar {
+  constructor(board) {
+    this.board = board;
+    const { strings } = board.data;
+    this.guideText = el("p", { class: "guide", "aria-live": "polite" });
+    this.progress = el("span", { class: "muted" });
+    this.helpButton = el("button", { type: "button", class: "plain keys", onclick: () => board.keys.showModal() }, strings.keys);
+    this.submitButton = el("button", { type: "button", class: "primary", onclick: () => board.submit() }, strings.submit);
+    this.changeButton = el("button", { type: "button", onclick: () => board.change() }, strings.change);
+    this.nextButton = el("button", { type: "button", class: "primary", onclick: () => board.send("next", true) }, strings.next);
+    this.message = el("p", { class: "message", role: "status" });
+    this.root = el(
+      "footer", { class: "bar" }, this.guideText,
+      el("div", { class: "actions" }, this.progress, this.helpButton, this.changeButton, this.submitButton, this.nextButton),
+      this.message,
+    );
+    this.tellGuide();
+  }
+
+  update() {
+    const { board } = this;
+    const { strings, notice } = board.data;
+    const total = board.cells().length;
+    const isLocked = board.isLocked();
+    setText(this.progress, isLocked || !total ? "" : fill(strings.progress, { done: total - board.missing(), total }));
+    this.submitButton.hidden = isLocked || !total;
+    this.submitButton.setAttribute("aria-disabled", String(Boolean(board.missing() || board.pending)));
+    this.changeButton.hidden = this.nextButton.hidden = !isLocked;
+    if (notice) this.tell(notice, true);
+    else if (this.noticeShown) this.tell("", false);
+    this.noticeShown = Boolean(notice);
+    if (!this.guided) this.tellGuide();
+  }
+
+  /** Say what a score of a metric means. */
+  guide(metric, score) {
+    this.guided = true;
+    const { lowest } = this.board.data;
+    this.guideText.replaceChildren(el("b", {}, `${metric.description}: ${score}`), el("span", {}, metric.scale[score - lowest]));
+  }
+
+  tellGuide() {
+    const { strings, answers } = this.board.data;
+    const isDone = answers.some((answer) => answer.status === "done");
+    let text = isDone ? strings.guide : strings.waiting;
+    if (this.board.isLocked()) text = strings.revealed;
+    setText(this.guideText, text);
+  }
+
+  tell(message, isWrong) {
+    setText(this.message, message);
+    this.message.className = isWrong ? "message wrong" : "message muted";
+  }
+}
+
+/** The ticket, which stays in view, and the way to another one. */
+function ticketPanel(board) {
+  const { ticket, strings } = board.data;
+  const text = el("div", { class: "text", tabindex: 0, role: "region", "aria-label": strings.ticket }, ticket.text);
+  const words = el("div", { class: "grow" }, ticket.subject ? el("h2", {}, ticket.subject) : null, text);
+  const other = el("button", { type: "button", onclick: () => board.send("next", true) }, strings.new_ticket);
+  const panel = el("section", { class: "ticket" }, el("header", {}, words, other));
+  if (ticket.earlier.length) {
+    const turns = ticket.earlier.map((turn) =>
+      el("div", { class: "turn" }, el("b", {}, strings.roles[turn.role]), el("div", { class: "text" }, turn.text)));
+    panel.append(el("details", {}, el("summary", {}, strings.earlier), ...turns));
+  }
+  return panel;
+}
+
+function keysDialog(strings) {
+  const rows = strings.key_list.flatMap(([keys, what]) => [
+    el("dt", {}, ...keys.flatMap((key, at) => (at ? [" ", el("kbd", {}, key)] : [el("kbd", {}, key)]))),
+    el("dd", {}, what),
+  ]);
+  const dialog = el("dialog", { "aria-labelledby": "keys-title" });
+  const close = el("button", { type: "button", onclick: () => dialog.close() }, strings.close);
+  dialog.append(el("h2", { id: "keys-title" }, strings.keys), el("dl", {}, ...rows), close);
+  return dialog;
+}

@@ -1,0 +1,66 @@
+/** Keys of the rating form. Letters are told by their place on the keyboard, so they work in any layout. */
+function handleKey(board, event) {
+  const target = event.composedPath()[0];
+  const isInside = event.composedPath().includes(board.root);
+  const isNowhere = target === document.body || target === document.documentElement;
+  if (!board.root.isConnected || (!isInside && !isNowhere) || board.keys.open) return;
+  const action = actionOf(board, event, target);
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+  if (isInside || action) event.stopPropagation(); // Streamlit has shortcuts of its own
+}
+
+function actionOf(board, event, target) {
+  const hasCommand = event.ctrlKey || event.metaKey;
+  if (hasCommand && event.key === "Enter") return () => board.submit();
+  if (target.tagName === "TEXTAREA") {
+    return event.key === "Escape" ? () => board.focusCell(board.current) : null;
+  }
+  if (event.altKey) return null;
+  if (hasCommand) return event.code === "KeyZ" && !event.shiftKey && !board.isLocked() ? () => board.undo() : null;
+  if (event.key === "?") return () => board.keys.showModal();
+  if (board.isLocked()) return lockedAction(board, event);
+  return scoringAction(board, event, target);
+}
+
+function lockedAction(board, event) {
+  if (event.code === "KeyN") return () => board.send("next", true);
+  if (event.code === "KeyE") return () => board.change();
+  return null;
+}
+
+function scoringAction(board, event, target) {
+  const { lowest, highest } = board.data;
+  const cell = board.current;
+  const digit = Number(event.key);
+  if (cell && event.key.trim() && digit >= lowest && digit <= highest) return () => scoreAndGoOn(board, cell, digit);
+  if (event.key === "ArrowUp" || event.key === "ArrowDown") return cell && (() => step(board, event.key === "ArrowUp" ? -1 : 1));
+  if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    return cell && (() => step(board, (event.key === "ArrowLeft" ? -1 : 1) * board.data.metrics.length));
+  }
+  if (event.key === "Backspace" && cell) return () => board.score(...cell, null);
+  if (event.code === "KeyM" && cell) return () => openComment(board.columns.get(cell[0]));
+  const isOnButton = ["BUTTON", "SUMMARY"].includes(target.tagName);
+  if (event.key === "Enter" && !isOnButton) return () => board.submit();
+  return null;
+}
+
+/** Score the current metric and go to the next one without a score; after the last, to the submit button. */
+function scoreAndGoOn(board, cell, digit) {
+  board.score(...cell, digit);
+  board.guide(board.data.metrics.find((metric) => metric.key === cell[1]), digit);
+  board.focusCell(board.nextEmpty(cell));
+}
+
+function step(board, by) {
+  const cells = board.cells();
+  const at = board.indexOf(board.current) + by;
+  board.focusCell(cells[(at + cells.length) % cells.length]);
+}
+
+function openComment(column) {
+  column.more.open = true;
+  column.comment.focus();
+}
