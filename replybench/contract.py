@@ -92,6 +92,12 @@ class CandidatePublic(BaseModel):
     note: str
 
 
+class ExampleList(BaseModel):
+    """GET /api/example-tickets."""
+
+    tickets: list["ExampleTicket"]
+
+
 class LineupPublic(BaseModel):
     """GET /api/lineup: who can answer now. Which one wrote which answer is not told here."""
 
@@ -163,6 +169,23 @@ class RatingWrite(Body):
     comment: Annotated[str, Field(max_length=5_000, pattern=r"^[^\x00]*$")] = ""
     corrected_text: Text | None = None
     seconds: float | None = Field(default=None, ge=0, le=86_400)
+
+
+class UsageWrite(Body):
+    """PUT /api/usage/{id}: what an agent did with an answer in the helpdesk. The client makes the id, so that a
+    repeated call (after an outage) is stored once. `edit_share`: 0 (sent as it was) to 1 (all rewritten)."""
+
+    answer_id: UUID
+    source: Source
+    action: Literal["copied", "inserted", "sent", "edited"]
+    edit_share: float | None = Field(default=None, ge=0, le=1)
+
+
+class UsagePublic(UsageWrite):
+    """The use as it is stored."""
+
+    id: UUID
+    created_at: datetime
 
 
 class RatingPublic(BaseModel):

@@ -29,6 +29,9 @@ VERSION = "0.1.2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
+#: Where the converted model is kept unless MODEL_CACHE_DIR says otherwise.
+DEFAULT_CACHE = Path.home() / ".cache" / "replybench"
+
 #: Raised when the conversion changes, so that an older cache is made anew.
 _LAYOUT = 2
 _MARK = "replybench.json"

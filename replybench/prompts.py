@@ -119,19 +119,27 @@ def chat_messages(
     return messages
 
 
-def clean_answer(text: str) -> tuple[str, bool]:
+def clean_answer(text: str, markers: Sequence[str] = STOP_MARKERS) -> tuple[str, bool]:
     """Return `text` up to the first stop marker, and whether there was one."""
-    cut = min((at for at in (text.find(marker) for marker in STOP_MARKERS) if at >= 0), default=-1)
+    cut = min((at for at in (text.find(marker) for marker in markers) if at >= 0), default=-1)
     return (text[:cut].strip(), True) if cut >= 0 else (text.strip(), False)
 
 
-def streamable(text: str) -> str:
-    """Return the part of an unfinished `text` that can be shown: no marker, nor the beginning of one."""
-    clean, stopped = clean_answer(text)
+def streamable(text: str, markers: Sequence[str] = STOP_MARKERS) -> str:
+    """Return the part of an unfinished `text` that can be shown: no marker, nor the beginning of one.
+
+    What it returns for a text is the beginning of what it returns for any longer text, so it can be streamed.
+    """
+    clean, stopped = clean_answer(text, markers)
     if stopped:
         return clean
-    for size in range(max(map(len, STOP_MARKERS)), 0, -1):
+    for size in range(max(map(len, markers), default=0), 0, -1):
         tail = text[-size:]
-        if len(tail) == size and any(marker.startswith(tail) for marker in STOP_MARKERS):
+        if len(tail) == size and any(marker.startswith(tail) for marker in markers):
             return text[:-size].strip()
     return clean
+
+
+def stop_markers(prompt: PromptFormat) -> tuple[str, ...]:
+    """Return the markers at which an answer in this format ends; a chat model says itself when it is done."""
+    return STOP_MARKERS if prompt is PromptFormat.STUDY else ()

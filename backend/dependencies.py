@@ -1,0 +1,86 @@
+"""What routes take, typed: the desk, a session, the caller."""
+
+import hmac
+import unicodedata
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import unquote
+from uuid import UUID
+
+from fastapi import Depends, Header, Request
+from sqlmodel import Session
+
+from backend.services.suggestions import Desk
+from backend.settings import Settings
+from db import queries
+from db.models import Rater
+from db.session import session_scope
+from replybench.errors import InvalidInput, NotFound, NotSignedIn
+
+_LONGEST_NAME = 100
+
+
+def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+DeskDep = Annotated[Desk, Depends(_desk)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+
+
+def _session(desk: DeskDep) -> Iterator[Session]:
+    with session_scope(desk.database) as session:
+        yield session
+
+
+#: Scope "function": the commit comes before the response is sent, so a 200 means that it is stored.
+SessionDep = Annotated[Session, Depends(_session, scope="function")]
+
+
+def signed_in(settings: SettingsDep, authorization: Annotated[str, Header()] = "") -> None:
+    """Raise NotSignedIn unless the request carries the API key. Compared in constant time."""
+    scheme, _, key = authorization.partition(" ")
+    expected = settings.api_key.get_secret_value()
+    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), expected.encode()):
+        raise NotSignedIn("A valid API key is needed: send the header 'Authorization: Bearer …'.")
+
+
+def rater_name(header: str) -> str:
+    """Return the name in an `X-Rater` header (percent-encoded UTF-8), tidied.
+
+    Raises:
+        InvalidInput: no name, one that is too long, or one with control characters.
+    """
+    name = " ".join(unicodedata.normalize("NFKC", unquote(header, errors="replace")).split())
+    if not name:
+        raise InvalidInput("Say who you are: send the header 'X-Rater' with a name (percent-encoded UTF-8).")
+    if len(name) > _LONGEST_NAME or any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):
+        raise InvalidInput(f"The name in 'X-Rater' must be text of at most {_LONGEST_NAME} characters.")
+    return name
+
+
+def _rater(desk: DeskDep, x_rater: Annotated[str, Header()] = "") -> Rater:
+    """Return the acting person; committed at once, because what follows may use another transaction."""
+    name = rater_name(x_rater)
+    with session_scope(desk.database) as session:
+        return queries.rater(session, name, name.casefold())
+
+
+RaterDep = Annotated[Rater, Depends(_rater)]
+
+
+def _existing_suggestion(suggestion_id: UUID, desk: DeskDep) -> UUID:
+    """Return the id in the address, known to exist: a stream cannot turn into a 404 once it has begun."""
+    with session_scope(desk.database) as session:
+        if not queries.has_suggestion(session, suggestion_id):
+            raise NotFound("There is no such suggestion.")
+    return suggestion_id
+
+
+SuggestionIdDep = Annotated[UUID, Depends(_existing_suggestion)]

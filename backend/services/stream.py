@@ -1,0 +1,99 @@
+"""Follow a suggestion while it is written: from memory where this process writes it, else from the database."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Row
+
+from backend.services import views
+from backend.services.runner import LiveSuggestion
+from backend.services.suggestions import Desk
+from db import queries
+from replybench.contract import AnswerChanged, AnswerDelta, AnswerPublic, AnswerStatus
+
+#: How often the database is asked about answers that another process writes, in seconds.
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An answer at one moment."""
+
+    id: UUID
+    status: AnswerStatus
+    text: str
+
+
+async def events(desk: Desk, suggestion_id: UUID, rater_id: UUID) -> AsyncGenerator[tuple[str, BaseModel | None], None]:
+    """Yield (event, data) until every answer has ended: what exists first, then what is added."""
+    sent: dict[UUID, int] = {}
+    ended: set[UUID] = set()
+    async with aclosing(follow(desk, suggestion_id)) as moments:
+        async for moment in moments:
+            for state in moment:
+                start = sent.get(state.id, 0)
+                if len(state.text) > start:
+                    sent[state.id] = len(state.text)
+                    yield "answer.delta", AnswerDelta(answer_id=state.id, offset=start, text=state.text[start:])
+            for state in moment:
+                if state.status.is_final and state.id not in ended:
+                    ended.add(state.id)
+                    answer = await _answer(desk, suggestion_id, rater_id, state.id)
+                    if answer is not None:
+                        name = "answer.done" if answer.status is AnswerStatus.DONE else "answer.failed"
+                        yield name, AnswerChanged(answer=answer)
+    yield "done", None
+
+
+async def follow(desk: Desk, suggestion_id: UUID) -> AsyncGenerator[list[State], None]:
+    """Yield the states of the current answers whenever they may have changed, until all have ended."""
+    while True:
+        live = desk.runner.live(suggestion_id)
+        rows = await desk.in_database(queries.progress, suggestion_id)
+        states = _merged(rows, live)
+        yield states
+        if all(state.status.is_final for state in states):
+            return
+        written_here = live is not None and all(state.status.is_final or state.id in live.answers for state in states)
+        if live is not None and written_here:
+            async with aclosing(_follow_here(live, rows)) as moments:
+                async for moment in moments:
+                    yield moment
+        else:
+            await asyncio.sleep(POLL_S)
+
+
+async def _follow_here(live: LiveSuggestion, rows: Sequence[Row[Any]]) -> AsyncGenerator[list[State], None]:
+    """Follow memory until an answer ends or is asked for again (then the database is looked at anew)."""
+    known = {answer_id: answer.status.is_final for answer_id, answer in live.answers.items()}
+    live.join()
+    try:
+        while True:
+            changed = live.changed
+            if {key: answer.status.is_final for key, answer in live.answers.items()} != known:
+                return
+            yield _merged(rows, live)
+            await changed.wait()
+    finally:
+        live.leave()
+
+
+def _merged(rows: Sequence[Row[Any]], live: LiveSuggestion | None) -> list[State]:
+    states = []
+    for row in rows:
+        state = State(row.id, AnswerStatus(row.status), row.text)
+        here = live.answers.get(row.id) if live else None
+        if here is not None and not state.status.is_final and not here.status.is_final:
+            state = State(row.id, here.status, here.shown)
+        states.append(state)
+    return states
+
+
+async def _answer(desk: Desk, suggestion_id: UUID, rater_id: UUID, answer_id: UUID) -> AnswerPublic | None:
+    suggestion = await desk.in_database(views.suggestion_for, suggestion_id, rater_id)
+    return next((answer for answer in suggestion.answers if answer.id == answer_id), None)
