@@ -1,0 +1,223 @@
+"""Names of people: by what stands around them, by a list of given names, and by the language model."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import resources
+
+from replybench.redaction.entities import Entity, Kind
+from replybench.redaction.known import KnownPeople, name_parts
+from replybench.redaction.rampart import Rampart
+
+_UP = "A-ZÀ-ÖØ-ÞŁŚŻŹĆĘĄŃÓŠŽČŘĎŤŇĽŐŰĞİŞȘȚĀĒĪŪА-ЯІЇЄҐ"
+_NAME = rf"(?:[{_UP}][^\W\d_]*(?:['’ʼ-][{_UP}a-zа-яіїєґ][^\W\d_]*)*)"
+_FULL = rf"{_NAME}(?:[ \t]+(?:(?:van|von|der|den|de|la|del|da|dos|di|el|al|bin|le)[ \t]+){{0,2}}{_NAME}|[ \t]+[{_UP}]\.){{0,2}}"
+_HELLO = (
+    r"(?:hi|hello|hey|hiya|dear|good (?:morning|afternoon|evening|day)|greetings|morning|hallo|bonjour|ciao|hola|cześć"
+    r"|вітаю|привіт|доброго дня|добрий день|доброго ранку|доброго вечора|добрий вечір|шановн(?:ий|а|і)|здрастуйте|дорог(?:ий|а))"
+)
+_THANKS = (
+    r"(?:thanks|thank you|thankyou|thx|cheers|ta|merci|danke|gracias|grazie|dzi[eę]ki|obrigad[oa]|дякую|дяки|спасибі|щиро дякую|дуже дякую)"
+    r"(?:[ ,]+(?:so much|very much|a lot|again|a million|for everything|indeed|all|вам|дуже|велике|щиро))*"
+)
+_REGARDS = (
+    r"(?:(?:kind|best|warm|many|with kind|with best|warmest|kindest)?\s?(?:regards|wishes|thanks)|regards|sincerely|yours(?: truly| faithfully| sincerely)?"
+    r"|best|cheers|thanks(?: again| in advance| so much| a lot)?|many thanks|thank you(?: very much| in advance| so much)?|thx|ta|love|xx?"
+    r"|cordially|respectfully|mit freundlichen grüßen|viele grüße|grüße|cordialement|saludos|pozdrawiam|z poważaniem"
+    r"|з повагою|дякую(?: наперед| заздалегідь)?|гарного дня|з найкращими побажаннями|з вдячністю|щиро ваш[аі]?|всього найкращого)"
+)
+_PATTERNS = (
+    re.compile(
+        rf"(?im)(?:^|[.!?>]\s+){_HELLO}(?:\s+(?:there|again))?[ ,]+(?-i:({_FULL}))(?=\s*(?:[,!.:;–—-]|\n|$|\s[a-zа-яіїєґ]))"
+    ),
+    re.compile(rf"(?i)\b{_THANKS}[ ,]+(?:dear\s+)?(?-i:({_FULL}))(?=\s*(?:[,!.:;)–—-]|\n|$))"),
+    re.compile(rf"(?im)(?:^|[.!?]\s+){_REGARDS}[\s,.!–—-]+(?-i:({_FULL}))(?=\s*(?:[,.]?\s*(?:\n|$)|[,|–—-]))"),
+    re.compile(
+        r"(?i)\b(?:my (?:full )?name is|my name's|my name ist|this is|i am called|call me|it's|name:|signed by|on behalf of|my (?:husband|wife|son|daughter"
+        r"|mum|mom|dad|boss|brother|sister|friend|colleague|partner|manager|neighbour|assistant|uncle|aunt|cousin),?(?: is)?"
+        r"|(?:м|М)ене звати|моє ім['’ʼ]я|мене звуть|це|я —|звертається|ім['’ʼ]я:|піб:?|(?:мій|моя|моєї|мого|моєму|моїм)\s\w+,?)"
+        rf"\s+(?-i:({_FULL}))(?=\s*(?:[,.!?:;)–—-]|\n|$|\s(?:and|from|here|is|was|has|та|і|з|із)\b))"
+    ),
+    re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sir|Madame|Mme|Herr|Frau|Señor|Señora|Pan|Pani)\b\.?\s+({_FULL})"),
+    re.compile(rf"(?i)(?<!\w)(?:пан(?:е|ові|ом|у|а|і|ією|ю)?|добродій\w*|д-р|проф\.)\s+(?-i:({_FULL}))"),
+)
+_LAST_LINE = re.compile(rf"(?:^|\n)[ \t]*[-–—~]{{0,2}}[ \t]*({_FULL})[ \t]*[.,!]?[ \t]*(?:x+|:\))?\s*\Z")
+_PATRONYMIC = re.compile(
+    rf"(?<!\w)({_NAME}[ \t]+)?[{_UP}][а-яіїєґ'’ʼ]+(?:ович|йович|івн|ївн)(?:[аиуі]|ем|ою|у|еві|ові)?(?!\w)([ \t]+{_NAME})?"
+)
+_SURNAME_UK = re.compile(
+    rf"(?<!\w)(?:({_NAME})[ \t]+)?[{_UP}][а-яіїєґ'’ʼ]+(?:енк(?:о|а|у|ові|ом)|чук(?:а|у|ові|ом)?|щук(?:а|у)?|ськ(?:ий|а|ого|ої|ому|ій|им|ою)"
+    rf"|цьк(?:ий|а|ого|ої|ому|ій|им|ою)|ишин(?:а|у)?|ук(?:а|у)|юк(?:а|у)?|шин[аиу]?|ейко|айло)(?!\w)"
+)
+#: Capitalised words that open letters and sentences, and are nobody's name.
+_NOT_NAMES = frozenset(
+    "there all everyone everybody team support sir madam friend friends folks guys customer colleague colleagues again dear "
+    "thanks thank regards best kind warm cheers hello hi hey yes no ok okay please sorry help helpdesk service i we you it "
+    "the a an this that and but for from with your our my his her their in on at to of if so as is are was were be not "
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
+    "october november december english ukrainian german french polish english settings account manage windows android iphone "
+    "ipad mac google apple microsoft facebook visa mastercard paypal amazon slack whatsapp email mail sent sincerely "
+    "christmas easter god lord new old good great fine done perfect wonderful much very hope looking happy merry "
+    "вітаю привіт дякую добрий доброго день дня усім всім команда команді підтримка підтримко служба служби будь ласка я ми ви він вона це так ні що як "
+    "україна українська київ львів одеса харків євро гривня понеділок вівторок середа четвер п'ятниця субота неділя січень "
+    "шановні шановний шановна колеги друзі пане пані пан всі все дуже ще вже коли якщо чому де".split()
+)
+
+
+@cache
+def given_names() -> frozenset[str]:
+    """Return the list of given names, casefolded."""
+    lines = (resources.files(__package__) / "data" / "given_names.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(name.casefold() for line in lines if not line.startswith("#") for name in line.split())
+
+
+def is_given_name(word: str) -> bool:
+    """Return whether a word is a given name of the list, Ukrainian cases included."""
+    word = word.casefold().replace("’", "'").replace("ʼ", "'")
+    if word in given_names():
+        return True
+    return bool(re.match(r"[а-яіїєґ']{4,}$", word)) and word[: _stem_length(word)] in _stems()
+
+
+def by_context(text: str) -> Iterator[Entity]:
+    """Yield names that a greeting, thanks, sign-off, title or introduction tells of, and given names of the list."""
+    for pattern in _PATTERNS:
+        for match in pattern.finditer(text):
+            yield from _trimmed(text, *match.span(1))
+    last = _LAST_LINE.search(text)
+    if last and "\n" in text.strip() and len(last.group(1).split()) <= 3:
+        yield from _trimmed(text, *last.span(1))
+    for pattern in (_PATRONYMIC, _SURNAME_UK):
+        for match in pattern.finditer(text):
+            first = match.group(1)
+            if pattern is _PATRONYMIC or (first and (is_given_name(first) or match.start() > 0)):
+                yield from _trimmed(text, match.start(), match.end())
+    yield from _listed(text)
+
+
+def by_model(text: str, model: Rampart) -> Iterator[Entity]:
+    """Yield names, addresses and document numbers that the language model sees."""
+    scores = model.scores(text)
+    yield from _model_names(text, scores)
+    yield from _model_addresses(text, scores)
+
+
+def told(texts: Sequence[str], found: Sequence[list[Entity]], known: KnownPeople | None) -> set[str]:
+    """Return the parts of names that were found in any text of a ticket, for finding them in the others."""
+    parts: set[str] = set()
+    for text, entities in zip(texts, found, strict=True):
+        for entity in entities:
+            if entity.kind is Kind.NAME:
+                parts.update(part for part in name_parts(text[entity.start : entity.end]) if part[0].isupper())
+    own = {part for person in (known.people if known else ()) for part in name_parts(person.name)}
+    return {part for part in parts - own if len(part) > 2 and part.casefold() not in _NOT_NAMES}
+
+
+def again(text: str, parts: set[str]) -> Iterator[Entity]:
+    """Yield the places where parts of names stand that another text of the same ticket gave away."""
+    for part in sorted(parts):
+        for match in re.finditer(rf"(?<!\w){re.escape(part)}(?!\w)", text):
+            yield Entity(match.start(), match.end(), Kind.NAME)
+
+
+def _trimmed(text: str, start: int, end: int) -> Iterator[Entity]:
+    """Yield the name in text[start:end] without words that are no names at its edges."""
+    words = [(m.start() + start, m.end() + start) for m in re.finditer(r"[^\s,]+", text[start:end])]
+    while words and text[slice(*words[0])].strip(".!").casefold() in _NOT_NAMES:
+        words.pop(0)
+    while words and text[slice(*words[-1])].strip(".!").casefold() in _NOT_NAMES:
+        words.pop()
+    if words and any(len(text[slice(*word)].strip(".")) > 1 for word in words):
+        yield Entity(
+            words[0][0], words[-1][1] - (text[words[-1][1] - 1] == "." and words[-1][1] - words[-1][0] > 2), Kind.NAME
+        )
+
+
+_CAPITALISED = re.compile(rf"(?<![\w@./]){_NAME}(?![\w@])")
+
+
+def _listed(text: str) -> Iterator[Entity]:
+    """Yield given names of the list, with the surname that follows."""
+    matches = list(_CAPITALISED.finditer(text))
+    for index, match in enumerate(matches):
+        if not is_given_name(match.group()) or match.group().casefold() in _NOT_NAMES:
+            continue
+        end = match.end()
+        following = matches[index + 1] if index + 1 < len(matches) else None
+        if following and following.start() - end == 1 and text[end] == " ":
+            if following.group().casefold() not in _NOT_NAMES and len(following.group()) > 1:
+                end = following.end()
+        yield Entity(match.start(), end, Kind.NAME)
+
+
+_TOKEN = re.compile(r"[^\W_]+(?:['’ʼ-][^\W_]+)*", re.UNICODE)
+#: Probabilities from which a word is taken for a name: with a capital; in the list of given names; in small letters.
+CAPITAL, LISTED, SMALL = 0.5, 0.1, 0.85
+
+
+def _model_names(text: str, scores: list[tuple[int, int, dict[str, float]]]) -> Iterator[Entity]:
+    runs: list[Entity] = []
+    for match in _TOKEN.finditer(text):
+        probability = _word_score(match.start(), match.end(), scores, "name")
+        word = match.group()
+        threshold = CAPITAL if word[0].isupper() else SMALL
+        if word[0].isupper() and is_given_name(word):
+            threshold = LISTED
+        is_word = (
+            word.casefold() in _NOT_NAMES or any(ch.isdigit() for ch in word) or (len(word) == 1 and not word.isupper())
+        )
+        if probability < threshold or is_word:
+            continue
+        if runs and re.fullmatch(r"[ \t]+|\.[ \t]*", text[runs[-1].end : match.start()]):
+            runs[-1] = Entity(runs[-1].start, match.end(), Kind.NAME)
+        else:
+            runs.append(Entity(match.start(), match.end(), Kind.NAME))
+    yield from (run for run in runs if run.end - run.start > 1)
+
+
+def _word_score(start: int, end: int, scores: list[tuple[int, int, dict[str, float]]], group: str) -> float:
+    """Return the probability that the word at start…end is of `group`: the mean of its tokens."""
+    first = bisect_left(scores, start, key=lambda score: score[0])
+    own = []
+    for at, to, row in scores[first : first + end - start]:
+        if at >= end:
+            break
+        if to <= end:
+            own.append(row[group])
+    return sum(own) / len(own) if own else 0.0
+
+
+def _model_addresses(text: str, scores: list[tuple[int, int, dict[str, float]]]) -> Iterator[Entity]:
+    """Yield runs of address parts that hold a street and a number; a town alone is nobody's address."""
+    start = end = -1
+    has_street = False
+    for at, to, row in [*scores, (len(text) + 99, len(text) + 99, {"street": 0.0, "place": 0.0})]:
+        if row["street"] + row["place"] < 0.5:
+            if start >= 0 and at - end > 3:
+                if has_street and any(ch.isdigit() for ch in text[start:end]):
+                    yield Entity(start, _word_end(text, end), Kind.ADDRESS)
+                start, has_street = -1, False
+            continue
+        if start < 0 or at - end > 3:
+            if start >= 0 and has_street and any(ch.isdigit() for ch in text[start:end]):
+                yield Entity(start, _word_end(text, end), Kind.ADDRESS)
+            start, has_street = at, False
+        has_street = has_street or row["street"] >= 0.5
+        end = to
+
+
+def _word_end(text: str, at: int) -> int:
+    while at < len(text) and (text[at].isalnum()):
+        at += 1
+    return at
+
+
+def _stem_length(word: str) -> int:
+    return max(3, len(word) - 2)
+
+
+@cache
+def _stems() -> frozenset[str]:
+    cyrillic = [name for name in given_names() if re.match(r"[а-яіїєґ']{4,}$", name)]
+    return frozenset(name[: len(name) - 1] for name in cyrillic) | frozenset(name for name in cyrillic)
