@@ -1,0 +1,133 @@
+import type { Language } from "./contract";
+
+const en = {
+  title: "Suggested answers",
+  asking: "Sending the ticket …",
+  waiting: "Waiting for its turn …",
+  writing: "Writing …",
+  nothing: "This record has no subject and no description yet, so there is nothing to answer.",
+  noRecord: "Open a case or a ticket to see suggested answers.",
+  away: "The service cannot be reached. Trying again in {seconds} s.",
+  awayNow: "The service cannot be reached. Trying again …",
+  notConfigured: "This widget was packed without the address of a backend. Pack it again with REPLYBENCH_URL set.",
+  failed: "The answers could not be had.",
+  again: "Try again",
+  askAgain: "Ask again",
+  ticket: "What was sent",
+  partial: "Only the description could be read, not the conversation (see docs/ZOHO.md, “Desk connection”).",
+  answer: "Answer {slot}",
+  cancelled: "Stopped before it was finished.",
+  cutPrompt: "The ticket was longer than the model reads; its oldest parts were left out.",
+  cutOutput: "Stopped at its length limit, so the end may be missing.",
+  sources: "Rests on",
+  openPlaceholders: "Still to fill in: {names}",
+  copy: "Copy",
+  insert: "Insert into reply",
+  solution: "Fill Solution",
+  mail: "Send as e-mail",
+  confirmMail: "Send to {address}?",
+  send: "Send",
+  cancel: "Cancel",
+  noAddress: "This record has no e-mail address.",
+  edit: "Edit",
+  done: "Done",
+  reset: "Original text",
+  edited: "Edited: {percent} % changed",
+  copied: "Copied.",
+  copyFailed: "The browser did not allow copying. Select the text and copy it.",
+  inserted: "Inserted into the reply.",
+  solved: "Written into Solution.",
+  sent: "Sent to {address}.",
+  moved: "Another record is open now, so nothing was done.",
+  score: "Score answer {slot}",
+  scale: "What the scores mean",
+  missing: "Still to score: {metrics}",
+  comment: "Comment (optional)",
+  keepEdit: "Keep my edited text as the better answer",
+  keepEditHint: "Names and addresses from this record are taken out first.",
+  submit: "Save scores",
+  change: "Save changes",
+  saved: "Saved.",
+  queued: "Kept here; it goes out when the service is back.",
+  refused: "Not stored: {message}",
+  progress: "{rated} of {total} scored",
+  blind: "Which model wrote which answer is shown after all are scored.",
+  outbox: "Waiting to be sent: {count}",
+  language: "Мова: українська",
+  signedIn: "You score as {name}",
+};
+
+const uk: Record<keyof typeof en, string> = {
+  title: "Запропоновані відповіді",
+  asking: "Надсилаємо звернення …",
+  waiting: "Чекає своєї черги …",
+  writing: "Пише …",
+  nothing: "У цього запису ще немає ні теми, ні опису, тому відповідати немає на що.",
+  noRecord: "Відкрийте звернення, щоб побачити запропоновані відповіді.",
+  away: "Сервіс недоступний. Наступна спроба за {seconds} с.",
+  awayNow: "Сервіс недоступний. Пробуємо ще раз …",
+  notConfigured: "Віджет зібрано без адреси сервера. Зберіть його знову, задавши REPLYBENCH_URL.",
+  failed: "Не вдалося отримати відповіді.",
+  again: "Спробувати ще раз",
+  askAgain: "Запитати знову",
+  ticket: "Що надіслано",
+  partial: "Вдалося прочитати лише опис, без листування (див. docs/ZOHO.md, «Desk connection»).",
+  answer: "Відповідь {slot}",
+  cancelled: "Зупинено до завершення.",
+  cutPrompt: "Звернення довше, ніж читає модель; найдавніші частини пропущено.",
+  cutOutput: "Зупинено на обмеженні довжини, тож кінця може бракувати.",
+  sources: "Спирається на",
+  openPlaceholders: "Ще треба заповнити: {names}",
+  copy: "Копіювати",
+  insert: "Вставити у відповідь",
+  solution: "Записати в Solution",
+  mail: "Надіслати листом",
+  confirmMail: "Надіслати на {address}?",
+  send: "Надіслати",
+  cancel: "Скасувати",
+  noAddress: "У записі немає адреси електронної пошти.",
+  edit: "Редагувати",
+  done: "Готово",
+  reset: "Початковий текст",
+  edited: "Відредаговано: змінено {percent} %",
+  copied: "Скопійовано.",
+  copyFailed: "Браузер не дозволив копіювати. Виділіть текст і скопіюйте його.",
+  inserted: "Вставлено у відповідь.",
+  solved: "Записано в Solution.",
+  sent: "Надіслано на {address}.",
+  moved: "Тепер відкрито інший запис, тому нічого не зроблено.",
+  score: "Оцініть відповідь {slot}",
+  scale: "Що означають оцінки",
+  missing: "Ще треба оцінити: {metrics}",
+  comment: "Коментар (необов’язково)",
+  keepEdit: "Зберегти мій текст як кращу відповідь",
+  keepEditHint: "Спершу з нього вилучаються імена та адреси цього запису.",
+  submit: "Зберегти оцінки",
+  change: "Зберегти зміни",
+  saved: "Збережено.",
+  queued: "Збережено тут; буде надіслано, коли сервіс повернеться.",
+  refused: "Не збережено: {message}",
+  progress: "Оцінено {rated} з {total}",
+  blind: "Хто з моделей що написав, стане видно, коли всі відповіді оцінено.",
+  outbox: "Очікує надсилання: {count}",
+  language: "Language: English",
+  signedIn: "Ви оцінюєте як {name}",
+};
+
+export type Key = keyof typeof en;
+export type Translate = (key: Key, values?: Record<string, string | number>) => string;
+
+/** Return a function that gives the text of `language` with `{names}` replaced by values. */
+export function translator(language: Language): Translate {
+  const texts = language === "uk" ? uk : en;
+  return (key, values = {}) =>
+    texts[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** The language to begin with: what the agent chose last, else the helpdesk's, else the browser's. */
+export function firstLanguage(chosen: string | null, host: Language | undefined): Language {
+  if (chosen === "en" || chosen === "uk") return chosen;
+  return host ?? (navigator.language.startsWith("uk") ? "uk" : "en");
+}
+
+export const ALL_TEXTS = { en, uk };
