@@ -151,8 +151,8 @@ _ROWS = """
 SELECT 'score' AS kind, candidate AS a, metric AS b, score::text AS c, count(*) AS n, 0::float8 AS s, 0::float8 AS q
 FROM score GROUP BY candidate, metric, score
 UNION ALL SELECT 'mean', candidate, metric, '', count(*), sum(x), sum(x * x) FROM mean GROUP BY candidate, metric
-UNION ALL SELECT 'pair', m.candidate, o.candidate, m.metric || '|' || round(((m.x - o.x) * 1000000)::numeric), count(*), 0, 0
-    FROM mean m JOIN mean o ON o.ticket_id = m.ticket_id AND o.metric = m.metric AND m.candidate < o.candidate
+UNION ALL SELECT 'pair', m.candidate, o.candidate, m.metric || '|' || round(((m.x - o.x) * 1000000)::numeric),
+    count(*), 0, 0 FROM mean m JOIN mean o ON o.ticket_id = m.ticket_id AND o.metric = m.metric AND m.candidate < o.candidate
     GROUP BY 2, 3, 4
 UNION ALL SELECT 'order', metric, pattern, '', count(*), 0, 0 FROM ordered GROUP BY metric, pattern
 UNION ALL SELECT 'agree', metric, pattern, '', count(*), 0, 0 FROM agreed GROUP BY metric, pattern
@@ -180,6 +180,8 @@ SELECT :study, kind, a, b, c, :sign * n, :sign * s, :sign * q FROM ({rows}) AS x
 ON CONFLICT (study_id, kind, a, b, c) DO UPDATE SET n = t.n + excluded.n, s = t.s + excluded.s, q = t.q + excluded.q
 """
 
+_FORGET = "DELETE FROM results_rating r WHERE r.study_id = :study {tickets}"
+
 _READ_ANEW = f"""
 INSERT INTO results_rating (rating_id, study_id, ticket_id, answer_id, rater_id, candidate, source, language, category,
     slot, seconds, day, scores)
@@ -188,7 +190,7 @@ SELECT r.id, s.study_id, s.ticket_id, a.id, r.rater_id, {CANDIDATE_REF}, t.sourc
 FROM rating r JOIN answer a ON a.id = r.answer_id JOIN suggestion s ON s.id = a.suggestion_id
     JOIN ticket t ON t.id = s.ticket_id JOIN candidate c ON c.id = a.candidate_id
 WHERE s.study_id = :study {{tickets}}
-"""  # noqa: S608  # the inserted expression is a constant of this module
+"""  # noqa: S608  # what is inserted is a constant of this module
 
 
 def _parameters(study: Study, weights: Mapping[str, float], key_metric: str) -> dict[str, Any]:
@@ -263,8 +265,7 @@ def _count(session: Session, study: Study, key_metric: str, tickets: Sequence[UU
         connection.execute(text("DELETE FROM results_tally WHERE study_id = :study"), {"study": study.id})
     else:
         connection.execute(merge, {**given, "sign": -1})
-    forget = text("DELETE FROM results_rating r WHERE r.study_id = :study" + only.format("r"))
-    connection.execute(forget, given)
+    connection.execute(text(_FORGET.format(tickets=only.format("r"))), given)
     connection.execute(text(_READ_ANEW.format(tickets=only.format("s"))), given)
     connection.execute(merge, {**given, "sign": 1})
     connection.execute(text("DELETE FROM results_tally WHERE study_id = :study AND n = 0"), {"study": study.id})

@@ -223,7 +223,7 @@ def downgrade() -> None:
         "results_wake(uuid)",
     ):
         op.execute(f"DROP FUNCTION {function}")
-    op.execute(f"DELETE FROM study WHERE id = '{PUBLISHED_ID}'")
+    op.execute(sa.text("DELETE FROM study WHERE id = CAST(:id AS uuid)").bindparams(id=PUBLISHED_ID))
     for table in ("results_candidate", "results_version", "results_dirty", "results_tally", "results_rating"):
         op.drop_table(table)
     for column in ("positive_from", "highest", "lowest"):

@@ -1,0 +1,105 @@
+"""The results in sentences."""
+
+from console.charts.words import Words, names
+from replybench.results_contract import Reason, ResultsPublic, Sensitivity
+
+
+def headline(results: ResultsPublic, words: Words) -> str:
+    """Return the verdict in one sentence."""
+    _ = words.gettext
+    verdict, name = results.verdict, names(results)
+    leader = name.get(verdict.leader or "", "")
+    if verdict.status == "unknown":
+        return _unknown(results, words, leader)
+    if verdict.reason is Reason.ALL_TIES or verdict.difference is None or verdict.interval is None:
+        return _("Not decided: on all {tickets} the candidates scored the same.").format(
+            tickets=words.ngettext("{count} ticket", "{count} tickets", verdict.tickets)
+        )
+    fields = {
+        "leader": leader,
+        "other": name[verdict.closest or ""],
+        "difference": words.number(abs(verdict.difference), 2),
+        "interval": words.span(verdict.interval.lower, verdict.interval.upper),
+        "tickets": words.ngettext("{count} ticket", "{count} tickets", verdict.tickets),
+    }
+    if verdict.status == "decided":
+        return _("{leader} leads {other} by {difference} (95% interval {interval}) on {tickets}: decided.").format(
+            **fields
+        )
+    if verdict.difference <= 0:
+        start = _("{leader} and {other} stand level (95% interval {interval}) on {tickets}: not decided").format(
+            **fields
+        )
+    else:
+        start = _("{leader} leads {other} by {difference} (95% interval {interval}) on {tickets}: not decided").format(
+            **fields
+        )
+    if verdict.more_tickets is None:
+        return _("{start}; at this difference and spread no number of tickets up to 100 000 would decide it.").format(
+            start=start
+        )
+    more = words.ngettext("about {count} more ticket", "about {count} more tickets", _round(verdict.more_tickets))
+    return _("{start}, {more} at this spread.").format(start=start, more=more)
+
+
+def _unknown(results: ResultsPublic, words: Words, leader: str) -> str:
+    _ = words.gettext
+    verdict = results.verdict
+    if verdict.reason is Reason.COUNTS_ONLY:
+        best = max(results.candidates, key=lambda candidate: candidate.weighted or 0)
+        return _("{leader} has the highest weighted score ({score}); whether by chance cannot be told.").format(
+            leader=leader, score=words.value(best.weighted)
+        )
+    return _("No verdict yet.") + " " + words.reason(verdict.reason)
+
+
+def _round(count: int) -> int:
+    """Return a number of tickets as one would say it: 83 → 80, 1 234 → 1 200."""
+    if count < 20:
+        return count
+    step = 10 ** (len(str(count)) - 2) if count >= 100 else 5
+    return round(count / step) * step
+
+
+def explanation(results: ResultsPublic, words: Words) -> str:
+    """Return what the verdict means, for those who want to know."""
+    _ = words.gettext
+    if results.verdict.reason is Reason.COUNTS_ONLY:
+        return words.reason(Reason.COUNTS_ONLY)
+    return _(
+        "The weighted score treats the steps of the scale as equally far apart, so look at the metrics beside it. "
+        "Candidates are compared ticket by ticket; several raters of a ticket are averaged first. The interval is a "
+        "confidence sequence: it may be looked at after every rating and still is wrong in at most 5% of studies, "
+        "which is why it is wider than one made for a single look."
+    )
+
+
+def sensitivity(entry: Sensitivity, results: ResultsPublic, words: Words) -> str:
+    """Return for which weights of a metric the leader changes."""
+    _ = words.gettext
+    name, metric = names(results), words.metric(entry.metric)
+    if not entry.spans:
+        return _("{metric}: no candidate can be ranked yet.").format(metric=metric)
+    if len(entry.spans) == 1:
+        return _("{metric}: {leader} leads at every weight.").format(metric=metric, leader=name[entry.spans[0].leader])
+    parts = [
+        _("{leader} from {lower} to {upper}").format(
+            leader=name[span.leader], lower=words.percent(span.lower, 0), upper=words.percent(span.upper, 0)
+        )
+        for span in entry.spans
+    ]
+    return _("{metric} (now {weight}): {parts}.").format(
+        metric=metric, weight=words.percent(entry.weight, 0), parts="; ".join(parts)
+    )
+
+
+def disagreement(kind: str, scores: int, stated: int, words: Words) -> str:
+    """Return why a printed figure does not agree with the study's own counts."""
+    _ = words.gettext
+    if scores != stated:
+        return _("The printed counts add up to {scores}, not to the {stated} stated.").format(
+            scores=scores, stated=stated
+        )
+    if kind == "weighted_mean":
+        return _("Made from the printed mean, which does not follow from the counts.")
+    return _("The counts are complete, but their mean is another one.")
