@@ -1,6 +1,7 @@
 """Rate: paste a ticket, see the answers come in side by side, score them, learn who wrote what."""
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import streamlit as st
@@ -13,18 +14,27 @@ from console.follower import Followers
 from console.i18n import _, current_language
 from console.people import required_rater
 from console.wording import explain, literal, ticket_strings
-from replybench.contract import MAX_TICKET_CHARS, ExampleTicket, RubricPublic, SuggestionBrief
+from replybench.contract import MAX_TICKET_CHARS, ExampleTicket, RubricPublic, SuggestionBrief, SuggestionPublic
 from replybench.errors import ReplybenchError, Unavailable
 
 _PARAM = "suggestion"
 _OPEN_KEY = "rate_suggestion"
 _OUTCOME_KEY = "rate_outcome"
 _FORM_KEY = "rate_ticket_form"
+_SIGHT_KEY = "rate_sight"
 _BOARD_KEY = "rate_board"
 #: How often the columns are drawn anew while answers come (seconds): smooth to read, and cheap.
 _TICK_S = 0.3
 #: How often an absent backend is asked again (seconds).
 _KNOCK_S = 2.0
+
+
+class _Sight(NamedTuple):
+    """What the page knows of the open suggestion, and what keeps it from knowing more."""
+
+    suggestion: SuggestionPublic
+    rubric: RubricPublic
+    trouble: ReplybenchError | None
 
 
 @st.cache_resource
@@ -139,28 +149,47 @@ def _when(moment: datetime) -> str:
 
 
 def _open_ticket(rater: str, suggestion_id: UUID) -> None:
-    suggestion, _trouble = _followers().look(state.backend(), rater, suggestion_id)
-    every = None if suggestion.is_complete else _TICK_S
-    st.fragment(_board, run_every=every)(rater, suggestion_id, is_live=every is not None)
+    pace = _pace(_look(rater, suggestion_id))
+    st.fragment(_board, run_every=pace)(rater, suggestion_id, pace)
 
 
-def _board(rater: str, suggestion_id: UUID, *, is_live: bool) -> None:
+def _look(rater: str, suggestion_id: UUID) -> _Sight:
+    """Return what is known of the open suggestion. While the backend is away, that is what was seen last."""
+    try:
+        suggestion, trouble = _followers().look(state.backend(), rater, suggestion_id)
+        sight = _Sight(suggestion, _rubric(current_language()), trouble)
+    except Unavailable as error:
+        seen: _Sight | None = st.session_state.get(_SIGHT_KEY)
+        if seen is None or seen.suggestion.id != suggestion_id:
+            raise
+        return seen._replace(trouble=error)
+    st.session_state[_SIGHT_KEY] = sight
+    return sight
+
+
+def _pace(sight: _Sight) -> float | None:
+    """Return how often to look again (seconds): often while answers come, rarely while the backend is away."""
+    if sight.suggestion.is_complete:
+        return _KNOCK_S if sight.trouble else None
+    return _TICK_S
+
+
+def _board(rater: str, suggestion_id: UUID, pace: float | None) -> None:
     """Draw the form; while answers come, this alone runs again and again."""
-    suggestion, trouble = _followers().look(state.backend(), rater, suggestion_id)
+    try:
+        sight = _look(rater, suggestion_id)
+    except ReplybenchError as error:
+        st.error(literal(explain(error)))
+        return
+    outcome = st.session_state.get(_OUTCOME_KEY)
     rating_form(
-        rating.board(
-            suggestion,
-            _rubric(current_language()),
-            rater,
-            outcome=st.session_state.get(_OUTCOME_KEY),
-            trouble=trouble,
-        ),
+        rating.board(sight.suggestion, sight.rubric, rater, outcome=outcome, trouble=sight.trouble),
         key=_BOARD_KEY,
         on_submit=lambda: _submit(rater, suggestion_id),
         on_retry=lambda: _retry(rater, suggestion_id),
         on_next=lambda: _open(None),
     )
-    if st.session_state.get(_OPEN_KEY) is None or is_live == suggestion.is_complete:
+    if st.session_state.get(_OPEN_KEY) is None or _pace(sight) != pace:
         st.rerun()
 
 

@@ -39,6 +39,7 @@ class RatingForm {
     this.kept = { entries: {}, undo: [], seen: {}, editing: false, ...this.draft.read() };
     this.columns.clear();
     this.current = null;
+    this.hasBegun = false;
     this.columnsNode = el("div", { class: "columns" });
     this.bar = new Bar(this);
     this.keys = keysDialog(this.data.strings);
@@ -69,7 +70,8 @@ class RatingForm {
       this.columnsNode.replaceChildren(...wanted);
       this.columnsNode.style.setProperty("--count", wanted.length);
     }
-    if (!this.current || !this.columns.get(this.current[0])?.rows.size) this.current = this.nextEmpty(null);
+    // Until the rater begins, the first answer is marked, even if another one was done before it.
+    if (!this.hasBegun || this.indexOf(this.current) < 0) this.current = this.nextEmpty(null);
     this.mark();
     this.bar.update();
   }
@@ -147,6 +149,7 @@ class RatingForm {
   }
 
   moveTo(answerId, metric) {
+    this.hasBegun = true;
     this.current = [answerId, metric];
     this.mark();
   }
