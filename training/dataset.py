@@ -8,6 +8,7 @@ folders with the same content have the same fingerprint whatever wrote them.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -117,12 +118,19 @@ def canonical(row: BaseModel) -> bytes:
 
 
 def fingerprint(articles: Iterable[Article], threads: Iterable[Thread]) -> str:
-    """Return the SHA-256 (hex) of the rows, whatever their order."""
-    digest = hashlib.sha256()
-    for kind, rows in (("article", articles), ("thread", threads)):
-        for line in sorted(canonical(row) for row in rows):
-            digest.update(kind.encode() + b"\t" + line)
-    return digest.hexdigest()
+    """Return the SHA-256 (hex) of the rows, whatever their order. Holds 32 bytes per row, not the rows."""
+    return fingerprint_of(chain(map(digest, articles), map(digest, threads)))
+
+
+def digest(row: Article | Thread) -> bytes:
+    """Return the SHA-256 of a row and its kind, of which the fingerprint is made."""
+    kind = b"article" if isinstance(row, Article) else b"thread"
+    return hashlib.sha256(kind + canonical(row)).digest()
+
+
+def fingerprint_of(digests: Iterable[bytes]) -> str:
+    """Return the fingerprint of rows from what `digest` returned for each of them."""
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
 def _rows(path: Path, adapter: TypeAdapter[RowT]) -> Iterator[RowT]:
