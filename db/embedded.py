@@ -20,21 +20,21 @@ def start_embedded(data_dir: Path) -> str:
     Raises:
         Unavailable: it does not start; says what to do.
     """
-    uri: str = _server(data_dir).get_uri()
+    uri: str = _server(data_dir, cleanup_mode="stop").get_uri()
     return uri
 
 
 @contextmanager
 def embedded_postgres(data_dir: Path) -> Iterator[str]:
     """Yield the address of the embedded PostgreSQL in `data_dir`; stop it when the block ends, whoever else joined."""
-    server = _server(data_dir)
+    server = _server(data_dir, cleanup_mode=None)  # its own clean-up comes when Python exits: too late, and twice
     try:
         yield server.get_uri()
     finally:
         server.stop()
 
 
-def _server(data_dir: Path) -> "PostgresServer":
+def _server(data_dir: Path, *, cleanup_mode: str | None) -> "PostgresServer":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, and then does the right thing
@@ -47,7 +47,7 @@ def _server(data_dir: Path) -> "PostgresServer":
     # A process that was killed leaves its number in the list of those who use the server, which would then never stop.
     (data_dir / ".handle_pids.json").unlink(missing_ok=True)
     try:
-        return get_server(data_dir)
+        return get_server(data_dir, cleanup_mode=cleanup_mode)
     except Exception as error:  # the package passes on whatever its subprocess met
         raise Unavailable(
             f"The embedded PostgreSQL did not start in {data_dir}; its log is the file 'log' there. "
