@@ -152,7 +152,8 @@ SELECT 'score' AS kind, candidate AS a, metric AS b, score::text AS c, count(*) 
 FROM score GROUP BY candidate, metric, score
 UNION ALL SELECT 'mean', candidate, metric, '', count(*), sum(x), sum(x * x) FROM mean GROUP BY candidate, metric
 UNION ALL SELECT 'pair', m.candidate, o.candidate, m.metric || '|' || round(((m.x - o.x) * 1000000)::numeric),
-    count(*), 0, 0 FROM mean m JOIN mean o ON o.ticket_id = m.ticket_id AND o.metric = m.metric AND m.candidate < o.candidate
+    count(*), 0, 0
+    FROM mean m JOIN mean o ON o.ticket_id = m.ticket_id AND o.metric = m.metric AND m.candidate < o.candidate
     GROUP BY 2, 3, 4
 UNION ALL SELECT 'order', metric, pattern, '', count(*), 0, 0 FROM ordered GROUP BY metric, pattern
 UNION ALL SELECT 'agree', metric, pattern, '', count(*), 0, 0 FROM agreed GROUP BY metric, pattern

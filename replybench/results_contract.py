@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 
 class Interval(Frozen):
-    """A confidence interval. `method`: ``bca`` or ``percentile`` (bootstrap), ``t``, ``betting`` (holds at every look)."""
+    """A confidence interval. `method`: ``bca``, ``percentile`` (bootstrap), ``t``, or ``betting`` (at every look)."""
 
     lower: float
     upper: float

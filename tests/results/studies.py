@@ -1,21 +1,17 @@
 """Studies made of ratings, written the way the backend writes them: row by row, in committed transactions."""
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from hashlib import sha256
 
-import pytest
-from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from db.models import Answer, Candidate, Rater, Rating, Study, Suggestion, Ticket
-from db.session import session_scope
 from replybench.contract import AnswerStatus, Source
 from replybench.rubric import rubric
 
 #: ticket, candidate key, rater, scores
 Row = tuple[str, str, str, dict[str, int]]
-Write = Callable[..., Study]
 
 
 def four(
@@ -90,7 +86,7 @@ def write_rating(
     person = _one(session, Rater, name=rater, name_key=rater.casefold())
     rating = Rating(answer_id=answer.id, rater_id=person.id, scores=scores, slot=slot, seconds=seconds)
     if day is not None:
-        rating.created_at = day.replace(tzinfo=UTC)
+        rating.created_at = day
     session.add(rating)
     session.flush()
     return rating
@@ -103,14 +99,3 @@ def _one(session: Session, model: type, **values: object):  # type: ignore[no-un
         session.add(found)
         session.flush()
     return found
-
-
-@pytest.fixture
-def write(db_engine: Engine) -> Write:
-    """Store a study in a committed transaction of its own."""
-
-    def _write(rows: Iterable[Row], **study: object) -> Study:
-        with session_scope(db_engine) as session:
-            return write_study(session, rows, **study)  # type: ignore[arg-type]  # the study's own fields
-
-    return _write
