@@ -1,5 +1,5 @@
 // Builds, validates and packs the widget for both helpdesks: dist/replybench-crm.zip and dist/replybench-desk.zip.
-// Needs no network after `npm ci`. Settings come from the environment (see docs/ZOHO.md):
+// Needs no network after `npm ci`. `--out FOLDER` puts build/ and dist/ elsewhere. Settings come from the environment (see docs/ZOHO.md):
 //   REPLYBENCH_URL               address of the backend that Zoho's servers can reach, https
 //   REPLYBENCH_CONNECTION        link name of the connection that holds the API key         (replybench)
 //   REPLYBENCH_DESK_CONNECTION   link name of the connection that may read Desk's tickets   (replybench_desk)
@@ -8,12 +8,14 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { build } from "vite";
 import { entriesOf } from "./zip.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const out = resolve(parseArgs({ options: { out: { type: "string", default: root } } }).values.out);
 const zet = join(dirname(createRequire(import.meta.url).resolve("zoho-extension-toolkit/package.json")), "index.js");
 const DESK_LOCATIONS = ["desk.ticket.detail.rightpanel"]; // zet takes any text here, Desk does not
 const SDK_LIMITS = { files: 250, bytes: 5_000_000 };
@@ -81,11 +83,11 @@ function completeDeskManifest(project, config) {
 
 /** zet's Desk packing runs npm and takes any line on its standard error for a failure, yet exits 0 with an empty zip. */
 function runZet(command, project) {
-  const quiet = { npm_config_loglevel: "error", NO_UPDATE_NOTIFIER: "1", XDG_CONFIG_HOME: join(root, "build/.config") };
+  const quiet = { npm_config_loglevel: "error", NO_UPDATE_NOTIFIER: "1", XDG_CONFIG_HOME: join(out, "build/.config") };
   const env = { ...process.env, ...quiet };
   const result = spawnSync(process.execPath, [zet, command], { cwd: project, env, encoding: "utf8" });
   const said = `${result.stdout}${result.stderr}`;
-  if (result.status !== 0 || /error/i.test(said)) fail(`zet ${command} in ${relative(root, project)}:\n${said}`);
+  if (result.status !== 0 || /error/i.test(said)) fail(`zet ${command} in ${relative(out, project)}:\n${said}`);
 }
 
 function filesIn(folder) {
@@ -111,18 +113,18 @@ function check(zip, host, project) {
 }
 
 const config = settings();
-rmSync(join(root, "dist"), { recursive: true, force: true });
-mkdirSync(join(root, "dist"), { recursive: true });
+rmSync(join(out, "dist"), { recursive: true, force: true });
+mkdirSync(join(out, "dist"), { recursive: true });
 for (const host of ["crm", "desk"]) {
   const name = `replybench-${host}`;
-  const project = join(root, "build", name);
+  const project = join(out, "build", name);
   rmSync(project, { recursive: true, force: true });
   cpSync(join(root, "hosts", host), project, { recursive: true });
   await bundle(host, project, config);
   if (host === "desk") completeDeskManifest(project, config);
   runZet("validate", project);
   runZet("pack", project);
-  const zip = join(root, "dist", `${name}.zip`);
+  const zip = join(out, "dist", `${name}.zip`);
   cpSync(join(project, "dist", `${name}.zip`), zip);
   const entries = check(zip, host, project);
   console.log(`widget: dist/${name}.zip`);

@@ -63,6 +63,11 @@ export class Session {
     this.follow(() => Promise.resolve());
   }
 
+  /** Stop following: the page is going away. */
+  close(): void {
+    this.begin();
+  }
+
   private follow(first: (signal: AbortSignal) => Promise<void>): void {
     if (this.state.phase !== "answers") return;
     const { record, suggestion } = this.state;

@@ -71,6 +71,10 @@ class Widget {
     if (this.pendingId) this.session.open(this.pendingId);
     window.addEventListener("online", () => void this.outbox.flush());
     window.addEventListener("storage", () => this.render());
+    window.addEventListener("pagehide", () => {
+      this.session?.close();
+      this.outbox.stop();
+    });
     void this.outbox.flush();
     void this.loadRubric();
   }

@@ -97,15 +97,15 @@ export class DeskHost implements Host {
   private async conversation(id: string): Promise<Pick<TicketRecord, "text" | "earlier">> {
     const base = `https://desk.${ZOHO_DOMAIN}/api/v1/tickets/${id}/threads`;
     const orgId = textOf(field(await this.get("portal.id"), "portal.id"));
-    const fetch = (url: string): Promise<unknown> =>
+    const read = (url: string): Promise<unknown> =>
       withTimeout(this.request({ method: "GET", url, headers: { orgId } }, DESK_CONNECTION), PATIENCE_MS);
-    const threads = threadsOf(await fetch(`${base}?from=0&limit=50`));
+    const threads = threadsOf(await read(`${base}?from=0&limit=50`));
     const last = threads.findLastIndex((thread) => thread.role === "customer");
     if (last < 0) throw new HostProblem("The ticket has no message of a customer.");
     const turns = await Promise.all(
       threads.slice(Math.max(0, last + 1 - MOST_THREADS), last + 1).map(async (thread) => ({
         role: thread.role,
-        text: messageOf(await fetch(`${base}/${thread.id}?include=plainText`)),
+        text: messageOf(await read(`${base}/${thread.id}?include=plainText`)),
       })),
     );
     return { text: turns.pop()?.text ?? "", earlier: turns.filter((turn) => turn.text) };
