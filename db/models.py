@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlmodel import Field, SQLModel
@@ -316,3 +316,60 @@ class ResultsCandidate(SQLModel, table=True):
 
     study_id: UUID = Field(primary_key=True)
     candidate_id: UUID = Field(primary_key=True)
+
+
+class ApiKey(SQLModel, table=True):
+    """A client's key: its hash alone is kept. Never deleted, so that the audit trail can name it."""
+
+    __tablename__ = "api_key"
+
+    id: UUID = _key()
+    name: str = Field(unique=True)
+    sha256: str = Field(unique=True)
+    hint: str
+    scopes: list[str] = _json(list)
+    rate_per_minute: int
+    max_concurrent: int
+    created_at: datetime = _time()
+    last_used_at: datetime | None = _maybe_time()
+    revoked_at: datetime | None = _maybe_time()
+
+
+class AuditEvent(SQLModel, table=True):
+    """Who changed what, when. Written by triggers (`0005`), whichever way the change came; it takes no update and no
+    delete. `detail` names what changed and never holds a text; people stand in it by their ids."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (Index("ix_audit_event_entity", "entity", "entity_id"),)
+
+    id: int | None = Field(default=None, sa_type=BigInteger, primary_key=True)
+    at: datetime = Field(
+        default_factory=now,
+        sa_type=DateTime(timezone=True),
+        nullable=False,
+        index=True,
+        sa_column_kwargs={"server_default": func.now()},
+    )
+    actor: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    entity: str = Field(sa_type=Text)
+    entity_id: str = Field(sa_type=Text)
+    detail: dict[str, Any] = _json()
+
+
+class ContactSecret(SQLModel, table=True):
+    """One row: the random key under which contacts are hashed, so that the hashes mean nothing elsewhere."""
+
+    __tablename__ = "contact_secret"
+
+    id: int = Field(default=1, primary_key=True)
+    secret: str
+
+
+class TicketContact(SQLModel, table=True):
+    """Which tickets an address or number stood in, as a keyed hash: by it a person can be forgotten."""
+
+    __tablename__ = "ticket_contact"
+
+    ticket_id: UUID = Field(foreign_key="ticket.id", primary_key=True)
+    contact_hmac: str = Field(primary_key=True, index=True)
