@@ -1,0 +1,132 @@
+"""One AppTest per page: what it shows in each state."""
+
+import json
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from replybench.contract import ErrorPublic, SuggestionCreate
+from tests.console.fake_backend import FakeBackend
+
+pytestmark = pytest.mark.usefixtures("wired")
+
+
+def rate() -> None:
+    from console.app_pages import rate
+
+    rate.page()
+
+
+def guidelines() -> None:
+    from console.app_pages import guidelines
+
+    guidelines.page()
+
+
+def app() -> None:
+    from console.app import run
+
+    run()
+
+
+def component(page: AppTest) -> dict[str, Any]:
+    """What the page gave to its component."""
+    (found,) = (e for e in page.get("bidi_component") if e.proto.component_name != "replybench_remember")
+    data: dict[str, Any] = json.loads(found.proto.json or found.proto.mixed.json)
+    return data
+
+
+def opened(backend: FakeBackend, *, finished: bool = True) -> AppTest:
+    suggestion = backend.add("Olena", SuggestionCreate(subject="Locked out", text="How do I get back in?"))
+    if finished:
+        backend.finish(suggestion.id)
+    page = AppTest.from_function(rate, default_timeout=20)
+    page.session_state["app_rater"] = "Olena"
+    page.query_params["suggestion"] = str(suggestion.id)
+    return page
+
+
+def test_a_newcomer_is_asked_for_a_name_once(backend: FakeBackend) -> None:
+    page = AppTest.from_function(rate, default_timeout=20).run()
+    page.text_input(key="people_name").set_value("  Olena   Koval ")
+    page.button[0].click().run()
+    assert not page.exception
+    assert page.session_state["app_rater"] == "Olena Koval"
+    assert component(page)["suggestions"] == []
+
+
+def test_a_new_ticket_has_examples_and_the_earlier_ones(backend: FakeBackend) -> None:
+    earlier = backend.add("Olena", SuggestionCreate(subject="Earlier", text="…"))
+    backend.finish(earlier.id)
+    backend.add("Somebody else", SuggestionCreate(subject="Not mine", text="…"))
+    page = AppTest.from_function(rate, default_timeout=20)
+    page.session_state["app_rater"] = "Olena"
+    data = component(page.run())
+    assert [row["title"] for row in data["suggestions"]] == ["Earlier"]
+    assert [row["state"] for row in data["suggestions"]] == ["not rated yet"]
+    assert data["examples"][0]["subject"] == "Locked out"
+
+
+def test_an_open_ticket_shows_three_answers_without_names(backend: FakeBackend) -> None:
+    data = component(opened(backend).run())
+    assert [answer["slot"] for answer in data["answers"]] == ["A", "B", "C"]
+    assert [answer["candidate"] for answer in data["answers"]] == [None, None, None]
+    assert [metric["key"] for metric in data["metrics"]] == ["content", "grammar", "structure", "style"]
+
+
+def test_a_failed_answer_says_why(backend: FakeBackend) -> None:
+    backend.texts = ("Fine.", "", "Also fine.")
+    data = component(opened(backend).run())
+    assert [answer["status"] for answer in data["answers"]] == ["done", "failed", "done"]
+    assert data["answers"][1]["error"] == "The model took too long. Ask again."
+
+
+def test_while_the_backend_is_away_what_was_seen_stays(backend: FakeBackend) -> None:
+    page = opened(backend).run()
+    backend.away = True
+    data = component(page.run())
+    assert [answer["status"] for answer in data["answers"]] == ["done", "done", "done"]
+    assert "does not answer" in data["notice"]
+
+
+def test_with_the_backend_away_from_the_start_the_page_waits(backend: FakeBackend) -> None:
+    backend.away = True
+    page = opened(backend).run()
+    assert not page.exception
+    assert "does not answer" in page.warning[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize("wrong", ["not-a-uuid", "00000000-0000-0000-0000-000000000000"])
+def test_a_wrong_address_ends_in_a_sentence_or_a_new_ticket(backend: FakeBackend, wrong: str) -> None:
+    page = opened(backend)
+    page.query_params["suggestion"] = wrong
+    page.run()
+    assert not page.exception
+    if page.error:
+        page.button[0].click().run()
+    assert "examples" in component(page)
+
+
+def test_an_error_of_the_backend_is_shown_with_its_reference(backend: FakeBackend) -> None:
+    backend.refuse["/api/suggestions"] = (500, ErrorPublic(code="internal_error", message="Sorry.", request_id="r-5"))
+    page = AppTest.from_function(rate, default_timeout=20)
+    page.session_state["app_rater"] = "Olena"
+    assert "Reference: r-5" in page.run().error[0].value.replace("\\", "")
+
+
+def test_guidelines_explain_every_metric(backend: FakeBackend) -> None:
+    page = AppTest.from_function(guidelines, default_timeout=20).run()
+    assert len(page.table) == 4
+    assert page.subheader[0].value.replace("\\", "") == "Content and relevance to the task"
+    page.session_state["app_language"] = "uk"
+    page.run()
+    assert page.subheader[1].value.replace("\\", "") == "Граматика та орфографія"
+
+
+def test_the_language_is_switched_for_the_whole_console(backend: FakeBackend) -> None:
+    page = opened(backend)
+    page.session_state["app_language"] = "uk"
+    data = component(page.run())
+    assert data["strings"]["submit"] == "Надіслати"
+    assert data["metrics"][0]["name"] == "Зміст"
