@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     Attributes:
         demo: allows a placeholder as the API key; never set it where others can reach the port.
         openai_base_url: OpenAI's own address if not given; a candidate may name another one.
+        remote_api_keys: keys of other OpenAI-compatible servers, as JSON: {"http://vllm:8000/v1": "…"}.
         device: where local models run; ``auto`` takes a GPU if there is one.
         threads: processor threads for local models; all cores if not given.
         gather_ms: how long a batch waits for companions after its first job.
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
         abandon_after_s: an unfinished suggestion that nobody has watched for so long is cancelled.
         stop_grace_s: how long a stopping process lets open streams end.
         max_body_bytes: the largest request.
+        api_key_rate_per_minute: requests a minute with API_KEY; other keys have limits of their own.
+        api_key_max_concurrent: requests at once with API_KEY.
+        cors_origins: web sites whose scripts may read responses; none is the safe default.
     """
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
@@ -42,6 +46,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_model: str = "gpt-3.5-turbo"
     openai_base_url: str | None = None
+    remote_api_keys: dict[str, SecretStr] = {}
     model_cache_dir: Path = DEFAULT_CACHE
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
@@ -52,6 +57,9 @@ class Settings(BaseSettings):
     abandon_after_s: float = Field(default=60.0, gt=0)
     stop_grace_s: float = Field(default=3.0, ge=0)
     max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
+    api_key_rate_per_minute: int = Field(default=60_000, ge=1)
+    api_key_max_concurrent: int = Field(default=1_000, ge=1)
+    cors_origins: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def available(self) -> set[str]:

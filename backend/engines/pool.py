@@ -62,8 +62,10 @@ def _scripted(candidates: list[Candidate], _: Settings) -> Engine:
 def _openai(candidates: list[Candidate], settings: Settings) -> Engine:
     from backend.engines.openai_engine import OpenAIEngine
 
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    return OpenAIEngine(candidates, candidates[0].base_url or settings.openai_base_url, key)
+    base_url = candidates[0].base_url or settings.openai_base_url
+    # OpenAI's key goes to OpenAI (or what stands in for it) alone; every other server has its own.
+    key = settings.remote_api_keys.get(base_url) if candidates[0].base_url and base_url else settings.openai_api_key
+    return OpenAIEngine(candidates, base_url, key.get_secret_value() if key else None)
 
 
 def _transformers(candidates: list[Candidate], settings: Settings) -> Engine:
