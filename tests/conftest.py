@@ -6,12 +6,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from db.embedded import start_embedded
 from db.migrate import upgrade
 from db.session import connect
+from tests.e2e.live_stack import launch
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +82,18 @@ def session(shared_engine: Engine) -> Iterator[Session]:
         with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as own:
             yield own
         outer.rollback()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the browser tests last: while Playwright lives, its event loop lets no other one run in this thread."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, one for all browser tests: a thread can have only one Playwright."""
+    with sync_playwright() as playwright:
+        chromium = launch(playwright)
+        yield chromium
+        chromium.close()
