@@ -1,5 +1,6 @@
 """Every error leaves the backend in one form, `ErrorPublic` (OpenAI's own under /v1), with the request's id."""
 
+import json
 from typing import Any
 
 import structlog
@@ -36,6 +37,7 @@ def response(
 ) -> JSONResponse:
     """Return an error in the form that the address's clients know."""
     if request.url.path.startswith("/v1/"):
+        status = 400 if status == 422 else status  # OpenAI's clients know no other
         content: dict[str, Any] = {"error": openai_error(status, code, message)}
     else:
         content = ErrorPublic(code=code, message=message, request_id=request_id()).model_dump()
@@ -46,6 +48,11 @@ def openai_error(status: int, code: str, message: str) -> dict[str, str | None]:
     """Return the inner object of an error as OpenAI's clients expect it."""
     kind = _OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"message": message, "type": kind, "param": None, "code": code}
+
+
+def openai_error_json(status: int, code: str, message: str) -> str:
+    """Return a whole error, as JSON, for a stream that has begun."""
+    return json.dumps({"error": openai_error(status, code, message)})
 
 
 def _domain(request: Request, error: Exception) -> JSONResponse:
