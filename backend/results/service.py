@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from math import isclose
+from math import isclose, isfinite, nan
 from uuid import UUID
 
 from sqlmodel import Session
@@ -85,6 +85,25 @@ def results(session: Session, study: Study, query: Query, *, version: int) -> Re
         )
     names = queries.rater_names(session, sorted({*whole.raters, *found.raters}))
     return _assemble(study, query, subject, found, _choices(session, study, whole, names), names, str(version))
+
+
+def weights_from(text: str) -> tuple[tuple[str, float], ...]:
+    """Read weights as people write them: ``content=0.5,grammar=0.5`` (or with colons).
+
+    Raises:
+        InvalidInput: not of that form.
+    """
+    pairs = []
+    for part in filter(None, text.split(",")):
+        key, _, value = part.replace(":", "=").rpartition("=")
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = nan
+        if not key.strip() or not isfinite(weight):
+            raise InvalidInput("Weights are given like content=0.5,grammar=0.5.")
+        pairs.append((key.strip(), weight))
+    return tuple(pairs)
 
 
 def ordered(weights: Mapping[str, float]) -> dict[str, float]:

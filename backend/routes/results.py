@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from backend.dependencies import DeskDep
 from backend.results import service
 from backend.results.board import Board
-from replybench.errors import InvalidInput
 from replybench.results_contract import ResultsPublic
 
 router = APIRouter(prefix="/api/results", tags=["results"])
@@ -23,24 +22,6 @@ def _board(request: Request, desk: DeskDep) -> Board:
     return board
 
 
-def _weights(weights: str) -> tuple[tuple[str, float], ...]:
-    """Read ``content:0.5,grammar:0.5``.
-
-    Raises:
-        InvalidInput: not of that form.
-    """
-    pairs = []
-    for part in filter(None, weights.split(",")):
-        key, colon, value = part.partition(":")
-        try:
-            pairs.append((key.strip(), float(value)))
-        except ValueError as error:
-            raise InvalidInput("Weights are given like content:0.5,grammar:0.5.") from error
-        if not colon or pairs[-1][1] != pairs[-1][1] or pairs[-1][1] == float("inf"):
-            raise InvalidInput("Weights are given like content:0.5,grammar:0.5.")
-    return tuple(pairs)
-
-
 def _query(
     study: str | None = None,
     candidate: Annotated[list[str], Query(max_length=16)] = [],  # noqa: B006  # FastAPI copies it
@@ -52,7 +33,7 @@ def _query(
     weights: str = "",
 ) -> service.Query:
     candidates = tuple(sorted({ref for value in candidate for ref in value.split(",") if ref}))
-    return service.Query(study, candidates, rater, source, language, first_day, last_day, _weights(weights))
+    return service.Query(study, candidates, rater, source, language, first_day, last_day, service.weights_from(weights))
 
 
 BoardDep = Annotated[Board, Depends(_board)]

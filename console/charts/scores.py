@@ -46,7 +46,7 @@ def weighted(results: ResultsPublic, words: Words) -> go.Figure:
             f"{words.ngettext('{count} ticket', '{count} tickets', candidate.tickets)}<extra></extra>",
         )
     figure.update_xaxes(range=[results.lowest - 0.05, results.highest + 0.05], dtick=1)
-    figure.update_yaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False, range=[-0.5, len(results.candidates) - 0.3])
     height = 110 + 52 * len(results.candidates)
     return style.finish(figure, _("Weighted score"), words.behind(results), height=height)
 
@@ -56,7 +56,7 @@ def contributions(results: ResultsPublic, words: Words) -> go.Figure:
     _ = words.gettext
     name = names(results)
     ordered = _best_last(results)
-    shades = ("#16808f", "#6fb1ba", "#a9b6bc", "#d9a36c", "#b58fc9", "#8fc274", "#c9b458", "#c98fa5")
+    shades = ("#37505a", "#68808a", "#9aadb5", "#c6d2d7", "#7f6f60", "#a8998a", "#cfc4b8", "#5c6b5c")
     figure = go.Figure()
     for i, metric in enumerate(results.metrics):
         values = [next(m.contribution for m in c.metrics if m.metric == metric.key) for c in ordered]
@@ -140,8 +140,9 @@ def distribution(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_xaxes(range=[-1, 1], tickvals=[-1, -0.5, 0, 0.5, 1], ticktext=["100%", "50%", "0", "50%", "100%"])
     figure.update_yaxes(showgrid=False)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
-    height = 96 + rows * (style.ROW * len(ordered) + 40)
-    return style.finish(figure, _("Scores given"), words.behind(results), height=height, legend=True)
+    height = 118 + rows * (style.ROW * len(ordered) + 40)
+    style.finish(figure, _("Scores given"), words.behind(results), height=height, legend=True)
+    return figure.update_layout(margin_t=88)
 
 
 def _score_bar(
@@ -187,7 +188,7 @@ def means(results: ResultsPublic, words: Words) -> go.Figure:
     _ = words.gettext
     name, colour = names(results), style.colours(results)
     figure = go.Figure()
-    rated = [c for c in results.candidates if c.ratings]
+    rated = [c for c in reversed(_best_last(results)) if c.ratings]
     for i, candidate in enumerate(rated):
         shift = (i - (len(rated) - 1) / 2) * 0.2
         told = [m for m in candidate.metrics if m.mean is not None]
@@ -233,7 +234,7 @@ def trend(results: ResultsPublic, words: Words) -> go.Figure:
     _ = words.gettext
     name, colour = names(results), style.colours(results)
     figure = go.Figure()
-    for candidate in results.candidates:
+    for candidate in reversed(_best_last(results)):
         points = [point for point in results.trend if point.candidate == candidate.id]
         if not points:
             continue

@@ -103,3 +103,98 @@ def disagreement(kind: str, scores: int, stated: int, words: Words) -> str:
     if kind == "weighted_mean":
         return _("Made from the printed mean, which does not follow from the counts.")
     return _("The counts are complete, but their mean is another one.")
+
+
+def differences(results: ResultsPublic, words: Words) -> str:
+    """Return every pair's difference in words."""
+    _ = words.gettext
+    name, parts = names(results), []
+    for pair in results.pairs:
+        if pair.weighted.mean is None:
+            parts.append(
+                _("{first} and {second}: {reason}").format(
+                    first=name[pair.first], second=name[pair.second], reason=words.reason(pair.weighted.reason)
+                )
+            )
+            continue
+        sentence = _(
+            "{first} against {second}: {difference} on {tickets}, better on {wins}, level on {ties}, worse on {losses}."
+        )
+        parts.append(
+            sentence.format(
+                first=name[pair.first],
+                second=name[pair.second],
+                difference=words.signed(pair.weighted.mean),
+                tickets=words.ngettext("{count} ticket", "{count} tickets", pair.weighted.tickets),
+                wins=pair.weighted.wins,
+                ties=pair.weighted.ties,
+                losses=pair.weighted.losses,
+            )
+        )
+    return " ".join(parts)
+
+
+def friedman(results: ResultsPublic, words: Words) -> str:
+    """Return whether the candidates differ at all, in words; '' where there is nothing to say."""
+    _ = words.gettext
+    found = next((entry for entry in results.friedman if not entry.metric), None)
+    if found is None:
+        return ""
+    if found.statistic is None:
+        return _("Friedman's test: {reason}").format(reason=words.reason(found.reason))
+    return _(
+        "Friedman's test of whether the candidates differ at all: χ² = {statistic}, {degrees} degrees of freedom, "
+        "p {p}, on {tickets} that have every candidate."
+    ).format(
+        statistic=words.number(found.statistic, 2),
+        degrees=found.degrees,
+        p=words.p(found.p) if (found.p or 0) < 0.001 else f"= {words.p(found.p)}",
+        tickets=words.ngettext("{count} ticket", "{count} tickets", found.tickets),
+    )
+
+
+def agreement(results: ResultsPublic, words: Words) -> str:
+    """Return how far the raters agree, in words."""
+    _ = words.gettext
+    told = [entry for entry in results.agreement if entry.alpha is not None]
+    if not told:
+        reasons = [words.reason(entry.reason) for entry in results.agreement if entry.reason]
+        return reasons[0] if reasons else ""
+    figures = "; ".join(f"{words.metric(entry.metric)}: {words.value(entry.alpha)}" for entry in told)
+    return _(
+        "Krippendorff's ordinal alpha: 1 is full agreement, 0 is chance. From 0.8 figures are reliable, from 0.667 "
+        "good for tentative conclusions. {figures}."
+    ).format(figures=figures)
+
+
+def severity(results: ResultsPublic, words: Words) -> str:
+    """Return who is lenient and who is severe, in words."""
+    _ = words.gettext
+    told = [rater for rater in results.raters if rater.severity is not None]
+    figures = "; ".join(f"{rater.name}: {words.signed(rater.severity)}" for rater in told)
+    return _(
+        "Weighted score above (+, lenient) or below (−, severe) the other raters of the same answers. {figures}."
+    ).format(figures=figures)
+
+
+def slots(results: ResultsPublic, words: Words) -> str:
+    """Return whether a place on the screen scores higher, in words."""
+    _ = words.gettext
+    told = [slot for slot in results.slots if slot.effect is not None]
+    biased = [s.slot for s in told if s.interval and (s.interval.lower > 0 or s.interval.upper < 0)]
+    if biased:
+        return _("Place {places} scores differently from the rest: look at how the order was shuffled.").format(
+            places=", ".join(biased)
+        )
+    return _("No place scores differently from the others beyond chance (95% intervals).")
+
+
+def todo(results: ResultsPublic, words: Words) -> str:
+    """Return what the to-do list is, in words."""
+    _ = words.gettext
+    failed = sum(item.failed for item in results.todo.items)
+    tickets = words.ngettext("{count} ticket", "{count} tickets", failed)
+    return _(
+        "On {tickets} the best candidate scored below {border} on {metric}: what the help centre should explain better, "
+        "or the next training should see more of."
+    ).format(tickets=tickets, border=results.positive_from, metric=words.metric(results.todo.metric or ""))
