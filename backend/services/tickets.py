@@ -41,6 +41,9 @@ class CleanTicket:
 class Redactor(Protocol):
     """Replaces personal data by placeholders. Called in a worker thread; must be safe to call from several."""
 
+    def warm(self) -> None:
+        """Load what the first ticket would have to wait for."""
+
     def ticket(self, draft: TicketDraft) -> CleanTicket:
         """Return the ticket with the same placeholder for the same person throughout."""
 
@@ -50,6 +53,9 @@ class Redactor(Protocol):
 
 class NoRedaction:
     """Keeps everything."""
+
+    def warm(self) -> None:
+        """Nothing to load."""
 
     def ticket(self, draft: TicketDraft) -> CleanTicket:
         """Return it as it is."""

@@ -83,6 +83,8 @@ def _services(home: Path, where: Stack, lineup: Path, backend_port: int, console
                 "DATABASE_URL": where.database_url,
                 "LINEUP": str(lineup),
                 "MODEL_CACHE_DIR": str(home / "models"),
+                "PUBLIC_WORDS": '["Merripot"]',
+                "OWN_DOMAINS": '["merripot.example"]',
             },
             health_url=f"{where.backend_url}/readyz",
             log=home / "logs" / "backend.log",

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from replybench.prompts import Role, Turn
 from replybench.redaction import Kind, KnownPeople, NameMode, Person, Redactor
 from training.helpdesk.raw import RawArticle, RawTicket
-from training.prepare import language as languages
-from training.prepare import mail, markup
+from replybench import language as languages
+from training.prepare import mail, markup, spam
 from training.prepare.outcome import Verdict, judge
 from training.prepare.links import LinkBook
 
@@ -110,7 +110,7 @@ def to_text(draft: Draft, tools: Tools) -> Draft:
             text = markup.to_text(turn.html, book, taken, is_message=True)
         else:
             text = markup.plain(turn.text or "", book, taken)
-        turns.append(DraftTurn(turn.role, turn.author, text))
+        turns.append(DraftTurn(turn.role, turn.author, markup.without_own_scheme(text, book)))
     subject = " ".join(markup.tidy(draft.subject).split())
     return replace(draft, subject=subject, turns=tuple(turns), taken=draft.taken + Counter(taken.counts))
 
@@ -129,6 +129,12 @@ def judge_outcome(draft: Draft, _: Tools) -> Draft:
     """Record how the ticket ended. Done before sign-offs go, since thanks stand in them."""
     turns = [Turn(turn.role, turn.text) for turn in draft.turns if turn.text]
     return replace(draft, outcome=judge(draft.ticket, turns))
+
+
+def drop_advertising(draft: Draft, _: Tools) -> Draft | Dropped:
+    """Drop advertising that nobody marked."""
+    turns = [Turn(turn.role, turn.text) for turn in draft.turns]
+    return Dropped("spam") if spam.is_spam(draft.subject, turns) else draft
 
 
 def cut_signatures(draft: Draft, _: Tools) -> Draft:
@@ -175,6 +181,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("markup", to_text),
     ("quotes", cut_quotes),
     ("disclaimers", cut_disclaimers),
+    ("advertising", drop_advertising),
     ("outcome", judge_outcome),
     ("signatures", cut_signatures),
     ("turns", join_turns),
