@@ -25,13 +25,13 @@ class Kind(StrEnum):
 PRECEDENCE = (
     Kind.EMAIL,
     Kind.PASSWORD,
-    Kind.IBAN,
+    Kind.ID_NUMBER,
     Kind.CARD,
     Kind.URL,
+    Kind.IBAN,
     Kind.IP,
     Kind.ORDER_ID,
     Kind.PHONE,
-    Kind.ID_NUMBER,
     Kind.ADDRESS,
     Kind.USERNAME,
     Kind.NAME,
@@ -63,17 +63,17 @@ class Redacted:
 def resolve(found: list[Entity]) -> list[Entity]:
     """Return finds that do not overlap, in the order of the text.
 
-    The surer kind wins, then the longer find. What a loser covers beyond the winner stays covered: its rest is kept as
-    an entity of its own if it has a letter's length, so that nothing that was found stays in the text.
+    The surer kind wins, then the longer find. Of a name or an address that another find cuts, the rest stays an entity
+    of its own; the rest of a number is no number.
     """
     kept: list[Entity] = []
-    for entity in sorted(found, key=lambda e: (RANK[e.kind], e.start - e.end, e.start)):
+    for entity in sorted(_united(found), key=lambda e: (RANK[e.kind], e.start - e.end, e.start)):
         rivals = [other for other in kept if other.overlaps(entity)]
         if not rivals:
             kept.append(entity)
             continue
         start, end = entity.start, entity.end
-        if any(other.start <= start and end <= other.end for other in rivals):
+        if entity.kind not in {Kind.NAME, Kind.ADDRESS} or any(o.start <= start and end <= o.end for o in rivals):
             continue
         for other in rivals:  # cut off what is covered at either end; a rest in the middle is the winner's context
             if other.start <= start:
@@ -84,3 +84,18 @@ def resolve(found: list[Entity]) -> list[Entity]:
         if end - start > 1 and not any(other.overlaps(rest) for other in kept):
             kept.append(rest)
     return sorted(kept)
+
+
+def _united(found: list[Entity]) -> list[Entity]:
+    """Return finds of names and addresses joined where two of one kind overlap; other kinds as they are."""
+    united: list[Entity] = []
+    for kind in (Kind.NAME, Kind.ADDRESS):
+        last: Entity | None = None
+        for entity in sorted(entity for entity in found if entity.kind is kind):
+            if last and entity.start < last.end:
+                last = Entity(last.start, max(last.end, entity.end), kind)
+                united[-1] = last
+            else:
+                last = entity
+                united.append(entity)
+    return united + [entity for entity in found if entity.kind not in {Kind.NAME, Kind.ADDRESS}]

@@ -85,10 +85,11 @@ def same_name(one: str, other: str) -> bool:
         return True
     if not (_CYRILLIC.search(one) and _CYRILLIC.search(other)):
         return False
-    return _stem(one) == _stem(other) and len(_stem(one)) >= 3
+    return name_stem(one) == name_stem(other) and len(name_stem(one)) >= 3
 
 
-def _stem(word: str) -> str:
+def name_stem(word: str) -> str:
+    """Return a Ukrainian name without its case ending (Олен- of Олена, Олено, Оленою), in the case of its letters."""
     return re.sub(r"(?:ом|ем|єм|ою|ею|єю|ові|еві|єві|[аеиіїоуюяєйь])$", "", word)
 
 
@@ -123,7 +124,7 @@ def _name_patterns(name: str) -> tuple[tuple[re.Pattern[str], bool], ...]:
 def _inflected(part: str) -> str:
     if not _CYRILLIC.search(part):
         return re.escape(part).replace("ʼ", "['’ʼ]").replace("'", "['’ʼ]").replace("’", "['’ʼ]")
-    return rf"{re.escape(_stem(part))}[а-яіїєґ]{{0,3}}" if len(_stem(part)) >= 3 else re.escape(part)
+    return rf"{re.escape(name_stem(part))}[а-яіїєґ]{{0,3}}" if len(name_stem(part)) >= 3 else re.escape(part)
 
 
 def _literal(text: str, value: str, kind: Kind) -> Iterator[Entity]:

@@ -7,10 +7,10 @@ from functools import cache
 from importlib import resources
 
 from replybench.redaction.entities import Entity, Kind
-from replybench.redaction.known import KnownPeople, name_parts
+from replybench.redaction.known import KnownPeople, name_parts, name_stem
 from replybench.redaction.rampart import Rampart
 
-_UP = "A-ZÀ-ÖØ-ÞŁŚŻŹĆĘĄŃÓŠŽČŘĎŤŇĽŐŰĞİŞȘȚĀĒĪŪА-ЯІЇЄҐ"
+_UP = "".join(chr(code) for code in (*range(0x41, 0x5B), *range(0xC0, 0x530)) if chr(code).isupper())
 _NAME = rf"(?:[{_UP}][^\W\d_]*(?:['’ʼ-][{_UP}a-zа-яіїєґ][^\W\d_]*)*)"
 _FULL = rf"{_NAME}(?:[ \t]+(?:(?:van|von|der|den|de|la|del|da|dos|di|el|al|bin|le)[ \t]+){{0,2}}{_NAME}|[ \t]+[{_UP}]\.){{0,2}}"
 _HELLO = (
@@ -34,12 +34,20 @@ _PATTERNS = (
     re.compile(rf"(?i)\b{_THANKS}[ ,]+(?:dear\s+)?(?-i:({_FULL}))(?=\s*(?:[,!.:;)–—-]|\n|$))"),
     re.compile(rf"(?im)(?:^|[.!?]\s+){_REGARDS}[\s,.!–—-]+(?-i:({_FULL}))(?=\s*(?:[,.]?\s*(?:\n|$)|[,|–—-]))"),
     re.compile(
-        r"(?i)\b(?:my (?:full )?name is|my name's|my name ist|this is|i am called|call me|it's|name:|signed by|on behalf of|my (?:husband|wife|son|daughter"
+        r"(?i)\b(?:my (?:full )?name is|my name's|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|c['’]est|nazywam się|mi chiamo|me llamo|mi nombre es"
+        r"|account holder|name|attn:?|beneficiary|signed|this is|i am called|call me|it's|name:|signed by|on behalf of|my (?:husband|wife|son|daughter"
         r"|mum|mom|dad|boss|brother|sister|friend|colleague|partner|manager|neighbour|assistant|uncle|aunt|cousin),?(?: is)?"
         r"|(?:м|М)ене звати|моє ім['’ʼ]я|мене звуть|це|я —|звертається|ім['’ʼ]я:|піб:?|(?:мій|моя|моєї|мого|моєму|моїм)\s\w+,?)"
         rf"\s+(?-i:({_FULL}))(?=\s*(?:[,.!?:;)–—-]|\n|$|\s(?:and|from|here|is|was|has|та|і|з|із)\b))"
     ),
     re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sir|Madame|Mme|Herr|Frau|Señor|Señora|Pan|Pani)\b\.?\s+({_FULL})"),
+    re.compile(
+        r"(?i)(?<!\w)(?:оператор\w*|бухгалтер\w*|отримувач\w*|замовни\w+|платни\w+|директор\w*|керівни\w+|начальни\w+|менеджер\w*|кур['’ʼ]єр\w*"
+        r"|майст(?:ер|ра|ру)|водій|водія|учител\w+|вчител\w+|лікар\w*|колег\w+|фоп|чоловік\w*|дружин\w+|до(?:чк|ньк)\w+|син\w?|сестр\w+"
+        r"|брат\w?|мам\w|тат\w|бабус\w+|дідус\w+|сусід\w*|подру\w+|друг\w?|пані|імені|звуть|контакт\w*)"
+        rf"(?:,?\s(?:мене|його|її|моє[їю]|мого|нашо\w+|нашим|звуть|вашого|на ім['’ʼ]я)){{0,2}}[\s,:—–-]{{1,3}}(?-i:({_FULL}))"
+    ),
+    re.compile(rf"(?:^|[\s(:;,])({_NAME}(?:[ \t]+{_NAME}){{1,2}})(?=,?\s(?:\+?\d[\d ()-]{{6,}}|[\w.+-]+@\w))"),  # name, then phone or mail
     re.compile(rf"(?i)(?<!\w)(?:пан(?:е|ові|ом|у|а|і|ією|ю)?|добродій\w*|д-р|проф\.)\s+(?-i:({_FULL}))"),
 )
 _LAST_LINE = re.compile(rf"(?:^|\n)[ \t]*[-–—~]{{0,2}}[ \t]*({_FULL})[ \t]*[.,!]?[ \t]*(?:x+|:\))?\s*\Z")
@@ -58,6 +66,9 @@ _NOT_NAMES = frozenset(
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
     "october november december english ukrainian german french polish english settings account manage windows android iphone "
     "ipad mac google apple microsoft facebook visa mastercard paypal amazon slack whatsapp email mail sent sincerely "
+    "sirs ta ty dr mr mrs ms miss mx prof thx dzięki dzieki grazie merci danke gracias obrigado obrigada aloha mahalo baie dankie "
+    "hiya facilities reception blue green white black "
+    "goodbye bye farewell anon anonymous organiser organizer iban ok i'm i'd i've i'll it's that's don't can't order now "
     "christmas easter god lord new old good great fine done perfect wonderful much very hope looking happy merry "
     "вітаю привіт дякую добрий доброго день дня усім всім команда команді підтримка підтримко служба служби будь ласка я ми ви він вона це так ні що як "
     "україна українська київ львів одеса харків євро гривня понеділок вівторок середа четвер п'ятниця субота неділя січень "
@@ -75,9 +86,7 @@ def given_names() -> frozenset[str]:
 def is_given_name(word: str) -> bool:
     """Return whether a word is a given name of the list, Ukrainian cases included."""
     word = word.casefold().replace("’", "'").replace("ʼ", "'")
-    if word in given_names():
-        return True
-    return bool(re.match(r"[а-яіїєґ']{4,}$", word)) and word[: _stem_length(word)] in _stems()
+    return word in given_names() or (len(word) > 3 and bool(_CYRILLIC.match(word)) and name_stem(word) in _stems())
 
 
 def by_context(text: str) -> Iterator[Entity]:
@@ -97,10 +106,17 @@ def by_context(text: str) -> Iterator[Entity]:
 
 
 def by_model(text: str, model: Rampart) -> Iterator[Entity]:
-    """Yield names, addresses and document numbers that the language model sees."""
+    """Yield names and addresses that the language model sees. It knows Latin letters only."""
+    latin, cyrillic = len(_LATIN.findall(text)), len(_CYRILLIC.findall(text))
+    if latin * 5 < cyrillic or not latin:
+        return
     scores = model.scores(text)
     yield from _model_names(text, scores)
     yield from _model_addresses(text, scores)
+
+
+_LATIN = re.compile(r"[A-Za-z]")
+_CYRILLIC = re.compile(r"[Ѐ-ӿ]")
 
 
 def told(texts: Sequence[str], found: Sequence[list[Entity]], known: KnownPeople | None) -> set[str]:
@@ -121,13 +137,22 @@ def again(text: str, parts: set[str]) -> Iterator[Entity]:
             yield Entity(match.start(), match.end(), Kind.NAME)
 
 
+_INITIALS_BEFORE = re.compile(rf"(?<!\w)(?:[{_UP}]\.[ \t]?|[{_UP}][ \t]){{1,3}}$")
+_INITIALS_AFTER = re.compile(rf"(?:[ \t]?[{_UP}]\.){{1,2}}")
+_POSSESSIVE = re.compile(r"['’]s?$")
+
+
 def _trimmed(text: str, start: int, end: int) -> Iterator[Entity]:
     """Yield the name in text[start:end] without words that are no names at its edges."""
     words = [(m.start() + start, m.end() + start) for m in re.finditer(r"[^\s,]+", text[start:end])]
-    while words and text[slice(*words[0])].strip(".!").casefold() in _NOT_NAMES:
+    while words and text[slice(*words[0])].strip(".!'’").casefold() in _NOT_NAMES:
         words.pop(0)
-    while words and text[slice(*words[-1])].strip(".!").casefold() in _NOT_NAMES:
+    while words and text[slice(*words[-1])].strip(".!'’").casefold() in _NOT_NAMES:
         words.pop()
+    if words and (tail := _POSSESSIVE.search(text[slice(*words[-1])])):
+        words[-1] = (words[-1][0], words[-1][0] + tail.start())
+    if words:
+        words[0] = (_from_initials(text, words[0][0]), words[0][1])
     if words and any(len(text[slice(*word)].strip(".")) > 1 for word in words):
         yield Entity(
             words[0][0], words[-1][1] - (text[words[-1][1] - 1] == "." and words[-1][1] - words[-1][0] > 2), Kind.NAME
@@ -141,9 +166,10 @@ def _listed(text: str) -> Iterator[Entity]:
     """Yield given names of the list, with the surname that follows."""
     matches = list(_CAPITALISED.finditer(text))
     for index, match in enumerate(matches):
-        if not is_given_name(match.group()) or match.group().casefold() in _NOT_NAMES:
+        name = _POSSESSIVE.sub("", match.group())
+        if not is_given_name(name) or name.casefold() in _NOT_NAMES:
             continue
-        end = match.end()
+        end = match.start() + len(name)
         following = matches[index + 1] if index + 1 < len(matches) else None
         if following and following.start() - end == 1 and text[end] == " ":
             if following.group().casefold() not in _NOT_NAMES and len(following.group()) > 1:
@@ -152,28 +178,45 @@ def _listed(text: str) -> Iterator[Entity]:
 
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’ʼ-][^\W_]+)*", re.UNICODE)
-#: Probabilities from which a word is taken for a name: with a capital; in the list of given names; in small letters.
-CAPITAL, LISTED, SMALL = 0.5, 0.1, 0.85
+#: Probabilities from which a word is taken for a name: with a capital; if it is also in the list of given names; in small
+#: letters, which needs the list.
+CAPITAL, LISTED, SMALL = 0.5, 0.1, 0.5
 
 
 def _model_names(text: str, scores: list[tuple[int, int, dict[str, float]]]) -> Iterator[Entity]:
     runs: list[Entity] = []
     for match in _TOKEN.finditer(text):
-        probability = _word_score(match.start(), match.end(), scores, "name")
-        word = match.group()
-        threshold = CAPITAL if word[0].isupper() else SMALL
-        if word[0].isupper() and is_given_name(word):
-            threshold = LISTED
-        is_word = (
-            word.casefold() in _NOT_NAMES or any(ch.isdigit() for ch in word) or (len(word) == 1 and not word.isupper())
-        )
-        if probability < threshold or is_word:
+        word = _POSSESSIVE.sub("", match.group())
+        end = match.start() + len(word)
+        if not word or word.casefold() in _NOT_NAMES or any(ch.isdigit() for ch in word):
+            continue
+        if _word_score(match.start(), end, scores, "name") < _threshold(word):
             continue
         if runs and re.fullmatch(r"[ \t]+|\.[ \t]*", text[runs[-1].end : match.start()]):
-            runs[-1] = Entity(runs[-1].start, match.end(), Kind.NAME)
+            runs[-1] = Entity(runs[-1].start, end, Kind.NAME)
         else:
-            runs.append(Entity(match.start(), match.end(), Kind.NAME))
-    yield from (run for run in runs if run.end - run.start > 1)
+            runs.append(Entity(match.start(), end, Kind.NAME))
+    for run in runs:
+        start = _from_initials(text, run.start)
+        after = _INITIALS_AFTER.match(text, run.end)
+        if run.end - start > 1:
+            yield Entity(start, after.end() if after else run.end, Kind.NAME)
+
+
+def _from_initials(text: str, start: int) -> int:
+    """Return where a name begins if initials stand before it: 'J. R. ' of J. R. Abernathy; 'I' and 'A' are words."""
+    before = text[max(0, start - 9) : start]
+    match = _INITIALS_BEFORE.search(before)
+    if not match or match.group().strip() in {"I", "A", "Я", "У", "В", "О", "З", "І", "Є"}:
+        return start
+    return start - len(match.group())
+
+
+def _threshold(word: str) -> float:
+    """Return the probability from which a word counts as a name. Few people write their own name small."""
+    if word[0].isupper():
+        return LISTED if is_given_name(word) else CAPITAL
+    return SMALL if is_given_name(word) else 1.1
 
 
 def _word_score(start: int, end: int, scores: list[tuple[int, int, dict[str, float]]], group: str) -> float:
@@ -195,16 +238,21 @@ def _model_addresses(text: str, scores: list[tuple[int, int, dict[str, float]]])
     for at, to, row in [*scores, (len(text) + 99, len(text) + 99, {"street": 0.0, "place": 0.0})]:
         if row["street"] + row["place"] < 0.5:
             if start >= 0 and at - end > 3:
-                if has_street and any(ch.isdigit() for ch in text[start:end]):
+                if has_street and _is_address(text[start:end]):
                     yield Entity(start, _word_end(text, end), Kind.ADDRESS)
                 start, has_street = -1, False
             continue
         if start < 0 or at - end > 3:
-            if start >= 0 and has_street and any(ch.isdigit() for ch in text[start:end]):
+            if start >= 0 and has_street and _is_address(text[start:end]):
                 yield Entity(start, _word_end(text, end), Kind.ADDRESS)
             start, has_street = at, False
         has_street = has_street or row["street"] >= 0.5
         end = to
+
+
+def _is_address(text: str) -> bool:
+    """Whether a run of address parts has a number and a proper noun, as a real one does."""
+    return any(ch.isdigit() for ch in text) and any(word[0].isupper() for word in text.split() if word[0].isalpha())
 
 
 def _word_end(text: str, at: int) -> int:
@@ -213,11 +261,6 @@ def _word_end(text: str, at: int) -> int:
     return at
 
 
-def _stem_length(word: str) -> int:
-    return max(3, len(word) - 2)
-
-
 @cache
 def _stems() -> frozenset[str]:
-    cyrillic = [name for name in given_names() if re.match(r"[а-яіїєґ']{4,}$", name)]
-    return frozenset(name[: len(name) - 1] for name in cyrillic) | frozenset(name for name in cyrillic)
+    return frozenset(name_stem(name) for name in given_names() if len(name) > 3 and _CYRILLIC.match(name))

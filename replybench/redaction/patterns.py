@@ -22,7 +22,13 @@ _URL = re.compile(
 _URL_TAIL = ".,;:!?)…»'\"*"
 _FILE_ENDINGS = re.compile(r"\.(?:js|json|py|txt|exe|dll|log|png|jpg|ini|xml|csv|zip|md|html?)/", re.IGNORECASE)
 
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,4})?(?![A-Za-z0-9])")
+_COUNTRIES = (
+    "AD AE AL AT AZ BA BE BG BH BR BY CH CR CY CZ DE DK DO EE EG ES FI FO FR GB GE GI GL GR GT HR HU IE IL IQ IS IT JO KW KZ "
+    "LB LC LI LT LU LV LY MC MD ME MK MR MT MU NL NO PK PL PS PT QA RO RS SA SC SE SI SK SM ST SV TL TN TR UA VA VG XK"
+)
+_IBAN = re.compile(
+    rf"(?<![A-Za-z0-9])(?:{_COUNTRIES.replace(' ', '|')})\d{{2}}(?:[ -]?[A-Z0-9]{{2,4}}){{2,8}}(?:[ -]?[A-Z0-9]{{1,4}})?(?![A-Za-z0-9])"
+)
 _ACCOUNT = re.compile(r"(?<!\d)\d{2}(?:[ -]?\d{4}){5,6}(?!\d)")
 _ACCOUNT_CUED = re.compile(
     r"\b(?:iban|account (?:no|number|nr)\.?|sort code|routing(?: number)?|a/c|bic|kontonummer|рахунок|рахунку|р/р)"
@@ -32,8 +38,8 @@ _ACCOUNT_CUED = re.compile(
 _CARD = re.compile(r"(?<![\d.])(?:\d[ -]?){12,18}\d(?![\d.])")
 
 _IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d)")
-_VERSION_BEFORE = re.compile(r"(?:version|v|ver\.?|build|chrome/|firefox/|версі[яії]|release)\s*$", re.IGNORECASE)
-_NO_PERSON_IP = re.compile(r"^(?:127\.|0\.0\.0\.0|255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$|1\.0\.0\.1$|9\.9\.9\.9$)")
+_VERSION_BEFORE = re.compile(r"(?:\bversion|\bv|\bver\.?|\bbuild|chrome/|firefox/|версі[яії]|release)[^\n]{0,40}$", re.IGNORECASE)
+_NO_PERSON_IP = re.compile(r"^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.0\.0\.0|255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$|1\.0\.0\.1$|9\.9\.9\.9$)")
 
 _PHONE_PLUS = re.compile(r"(?<![\w+])(?:\+|00(?=[1-9]))\s?\d(?:[\s().\u00a0/-]{0,3}\d){6,14}(?!\d)")
 _PHONE_NATIONAL = re.compile(
@@ -44,21 +50,23 @@ _PHONE_NATIONAL = re.compile(
 )
 _PHONE_CUED = re.compile(
     r"\b(?:tel|telephone|phone|mobile|mob|cell|call(?: me)?|ring(?: me)?|text me|whatsapp|viber|fax|sms|telefon|handy"
-    r"|тел|телефон\w*|моб\w*|номер телефону|вайбер|телеграм)\b[\s.:=#-]*(?:(?:is|on|at|no|number|nr|за|на|мій)\b[\s.:]*){0,2}"
+    r"|(?:relay |contact |my |phone )?number|тел|телефон\w*|моб\w*|номер телефону|вайбер|телеграм)\b[\s.:=#-]*(?:(?:is|on|at|no|number|nr|за|на|мій)\b[\s.:]*){0,2}"
     r"(\+?\d(?:[\s().-]{0,2}\d){5,14})(?!\d)",
     re.IGNORECASE,
 )
 
 _ORDER = re.compile(r"(?<![\w/-])(?:[A-ZА-ЯІЇЄҐ]{1,5}[-–#]?\d{2,4}-)?[A-ZА-ЯІЇЄҐ]{1,5}[-–#]\d{5,12}(?![\w-])")
 _ORDER_CUED = re.compile(
-    r"\b(?:order|invoice|receipt|booking|reference|ref|transaction|payment id|case|ticket|contract|customer (?:no|number|id)"
+    r"\b(?:order|invoice|receipt|booking|reference|ref|transaction|payment id|case|ticket|contract|customer|membership|voucher"
     r"|tracking(?: number)?|bestellung|rechnung|замовлення|рахунок-фактур\w*|квитанці\w*|посилк\w*|накладн\w*|чек|заявк\w*"
     r"|транзакці\w*|договір|договору)"
     r"\s*(?:(?:no|nr|num|number|id|номер|is|was)\b\.?\s*)?[:#№=]?\s*[#№]?\s*"
-    r"((?=[\w-]*\d[\w-]*\d[\w-]*\d[\w-]*\d)[A-Za-zА-ЯІЇЄҐ]{0,6}[\d][\dA-Za-z-]{3,24}|[A-ZА-ЯІЇЄҐ]{1,6}[-–]?\d[\dA-Z-]{3,24})(?![\w])",
+    r"((?=[\w-]*\d[\w-]*\d[\w-]*\d[\w-]*\d)[A-Za-zА-ЯІЇЄҐ]{0,6}[\d][\dA-Za-z-]{3,24}|[A-ZА-ЯІЇЄҐ]{1,6}[-–/]?\d[\dA-Z/-]{3,24})(?![\w])",
     re.IGNORECASE,
 )
 _ORDER_HASH = re.compile(r"(?<![\w&])[#№]\s?(\d{4,14})(?!\w)")
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}-\d{1,2}-\d{2,4}|20\d\d")
 
 _LOGIN_CUED = re.compile(
     r"\b(?:user ?name|user ?id|user|login(?: name)?|nick(?:name)?|handle|screen name|account|profile|логін\w*|нік\w*|юзер\w*"
@@ -67,24 +75,30 @@ _LOGIN_CUED = re.compile(
     re.IGNORECASE,
 )
 _LOGIN_LIKE = re.compile(r"[a-z].*\d|[a-z]_[a-z0-9]|[a-z]\.[a-z]+\d", re.IGNORECASE)
-_LOGIN_SNAKE = re.compile(r"(?<![\w./\\@:=&?$%{-])[A-Za-z]{1,16}\d{0,4}_[A-Za-z0-9]{1,16}(?![\w./\\(=}-]*[\w/\\(=}])")
+_LOGIN_SNAKE = re.compile(
+    r"(?<![\w./\\@:=&?$%{-])(?=\w*[a-z])[A-Za-z]\w{0,20}_\w{1,24}(?![\w./\\(=}-]*[\w/\\(=}])"
+    r"|(?<![\w./\\@:-])[a-z]{2,16}\.[a-z]{2,16}\d{2,4}(?![\w@./-]*[\w@/])"
+)
+_TOP_LEVEL = re.compile(r"\.(?:com|org|net|edu|gov|io|info|biz|example|test|eu|uk|ua|de|fr|pl|it|es|nl|ca|au|co|me|app|dev)$", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<![\w./@:])@([A-Za-zА-Яа-яІіЇїЄєҐґ][\w.]{1,29})(?<!\.)(?![\w@])")
 
 _PASSWORD = re.compile(
-    r"\b(?:password|passwort|passwd|pwd|passcode|pass|pin|парол\w*|пін(?:-?код)?\w*)\s*"
-    r"(?:(?:is|was|—|–|це|:|=|->)\s*){1,2}[\"'«“]?([^\s\"'»”,;]{4,40})",
+    r"\b(?:password|passwort|passwd|pwd|passcode|pass|парол\w*)\b[^.?!\n]{0,45}?[\s:=\"'«“(]"
+    r"((?=[^\s,]*\d)(?=[^\s,]*[^\W\d])[^\s\"'»”,;]{5,40}|(?=[^\s,]*[!#$%&*^~])[^\s\"'»”,;@]{5,40})"
+    r"|\b(?:pin|(?:gate|door|access|entry|alarm|security) code|пін(?:-?код)?\w*|код (?:від|до|на) \S+)\b[^.?!\n\d]{0,30}?[\s:=\"'«“(]"
+    r"(\d[\d#*]{3,8}\b#?|\d{1,4}[^\W\d_]\d{2,6})",
     re.IGNORECASE,
 )
 _ID_CUED = re.compile(
-    r"\b(?:passport(?: (?:no|number))?|id ?card|id number|ssn|social security(?: number)?|national insurance(?: number)?"
-    r"|tax (?:id|number)|vat(?: (?:id|number|no))?|driving licen[cs]e|driver'?s licen[cs]e|iпн|іпн|рнокпп|паспорт\w*|єдрпоу"
-    r"|посвідчення|pesel|nip)"
-    r"\s*(?:(?:no|nr|number|is|номер|серія|серії)\b\.?\s*)?[:#№=]?\s*((?=[\w -]*\d{3})[A-ZА-ЯІЇЄҐ]{0,3}[ -]?\d[\dA-Z -]{4,18}[\dA-Z])",
+    r"\b(?:passport|id ?card|id number|ssn|social security|national insurance|tax (?:id|number)|vat"
+    r"|driving licen[cs]e|driver'?s licen[cs]e|іпн|рнокпп|паспорт\w*|єдрпоу|посвідчення|pesel|nip)\b"
+    r"(?:\s(?:no|nr|number|id|is|номер|серія|серії|для|рахунку|код)\b\.?){0,3}\s*[:#№=(]?\s*"
+    r"((?=[\w -]*\d{3})[A-ZА-ЯІЇЄҐ]{0,5}[ -]?\d[\dA-Z -]{4,18}[\dA-Z])",
     re.IGNORECASE,
 )
 _SSN = re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])")
 
-_CAP = r"[A-ZÀ-ÖØ-ÞŁŚŻŹĆĘĄŃÓ][\w'’.-]*"
+_CAP = r"[A-ZÀ-ÖØ-ÞŁŚŻŹĆĘĄŃÓČŠŽ][^\W\d_]*(?:['’.-][^\W\d_]+)*"
 _STREET_EN = (
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Close|Row|Drive|Dr|Court|Ct|Square|Sq|Way|Place|Pl|Terrace|Crescent|Yard"
     r"|Steps|Walk|Grove|Gardens|Hill|Park|Parade|Mews|Boulevard|Blvd|Highway|Hwy|Quay|Wharf|Mill|Circle|Trail|Rise|View|Green)"
@@ -98,7 +112,7 @@ _ADDRESS = (
     ),
     re.compile(rf"\b(?:Flat|Unit|Suite|Apartment)\s\d{{1,4}}\w?,\s(?:{_CAP}\s?){{1,4}}(?:,{_CITY})?{_POSTCODE}?"),
     re.compile(
-        rf"\b(?:{_CAP}[ -])?\w+(?:stra[sß]e|str\.|weg|allee|platz|gasse|ring|ufer|damm|straat|laan|gracht|kade|plein|veien"
+        rf"\b(?:{_CAP}[ -])?(?-i:[A-ZÀ-ÖØ-Þ])\w+(?:stra[sß]e|str\.|weg|allee|platz|gasse|ring|ufer|damm|straat|laan|gracht|kade|plein|veien"
         rf"|gata|gatan|gade|vej|utca|katu)\s\d{{1,4}}\s?[a-z]?\b(?:-\d+)?(?:,?\s\d{{4,5}}(?:\s[A-Z]{{2}})?\s{_CAP}(?:[ -]{_CAP})?|,{_CITY})?",
         re.IGNORECASE,
     ),
@@ -109,16 +123,14 @@ _ADDRESS = (
         re.IGNORECASE,
     ),
     re.compile(
-        rf"(?:\bul\.|\bal\.|\bpl\.|\bos\.|\b(?:via|viale|calle|avenida|rua|strada|stradă|piazza|plaza|carrer))\s?(?:{_CAP}\s?){{1,4}},?\s?"
-        rf"\d{{1,4}}\w?(?:/\d+\w?)?(?:,?\s\d{{2}}-?\d{{3}}\s{_CAP}(?:[ -]{_CAP})?|,{_CITY})?",
-        re.IGNORECASE,
+        rf"(?:\b(?:[Uu]l|[Aa]l|[Pp]l|[Oo]s)\.|\b(?:Via|Viale|[Cc]alle|[Aa]venida|[Rr]ua|[Ss]trada|[Pp]iazza|[Pp]laza|[Cc]arrer))\s?(?:{_CAP}\s?){{1,4}},?\s?"
+        rf"\d{{1,4}}\w?(?:/\d+\w?)?(?:,?\s\d{{2}}-?\d{{3}}\s{_CAP}(?:[ -]{_CAP})?|,{_CITY})?"
     ),
     re.compile(rf"(?<!\w){_CAP}(?:\s{_CAP})?\sg\.\s\d{{1,4}}(?:-\d+)?(?:,{_CITY})?"),
     re.compile(
-        r"(?<!\w)(?:вул(?:иц[яіюею]+)?|просп(?:ект\w*)?|пр-т|бульв(?:ар\w*)?|б-р|пров(?:ул\w*)?|площ[аі]|пл|наб)\.?\s?"
+        r"(?<!\w)(?i:вул(?:иц[яіюею]+)?|просп(?:ект\w*)?|пр-т|бульв(?:ар\w*)?|б-р|пров(?:ул\w*)?|площ[аі]|пл\.|наб\.)\.?\s?"
         r"(?:[А-ЯІЇЄҐ][\w'’ʼ-]*\.?\s?){1,4},?\s?(?:буд(?:инок)?\.?\s?)?\d{1,4}\s?[а-яіїєґ]?(?:/\d+)?(?!\w)"
-        r"(?:,?\s(?:кв(?:артира)?|оф|под|під'їзд)\.?\s?\d+)?(?:,?\s(?:м\.|місто|смт|с\.)?\s?[А-ЯІЇЄҐ][\w'’ʼ-]+)?(?:,?\s\d{5})?",
-        re.IGNORECASE,
+        r"(?:,?\s(?:кв(?:артира)?|оф|под|під'їзд)\.?\s?\d+)?(?:,?\s(?:м\.|місто|смт|с\.)?\s?[А-ЯІЇЄҐ][\w'’ʼ-]+)?(?:,?\s\d{5})?"
     ),
     re.compile(r"(?<![\w-])[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2}(?!\w)"),  # a British postcode says which house it is
 )
@@ -165,7 +177,7 @@ def cards(text: str) -> Iterator[Entity]:
 def ip_addresses(text: str) -> Iterator[Entity]:
     """Yield IPv4 addresses that may be a person's; not versions, nor addresses that everybody has."""
     for match in _IPV4.finditer(text):
-        if not _NO_PERSON_IP.match(match.group()) and not _VERSION_BEFORE.search(text[: match.start()][-16:]):
+        if not _NO_PERSON_IP.match(match.group()) and not _VERSION_BEFORE.search(text[max(0, match.start() - 56) : match.start()]):
             yield Entity(match.start(), match.end(), Kind.IP)
 
 
@@ -183,7 +195,9 @@ def phones(text: str) -> Iterator[Entity]:
 def order_ids(text: str) -> Iterator[Entity]:
     """Yield numbers of orders, invoices, parcels and the like."""
     yield from _all(text, _ORDER, Kind.ORDER_ID)
-    yield from _groups(text, _ORDER_CUED, Kind.ORDER_ID)
+    for match in _ORDER_CUED.finditer(text):
+        if not _DATE.fullmatch(match.group(1)):
+            yield Entity(*match.span(1), Kind.ORDER_ID)
     yield from _groups(text, _ORDER_HASH, Kind.ORDER_ID)
 
 
@@ -194,16 +208,18 @@ def usernames(text: str) -> Iterator[Entity]:
         if _LOGIN_LIKE.search(value) and value.casefold() not in _IDLE_VALUES:
             yield Entity(*match.span(1), Kind.USERNAME)
     yield from _all(text, _LOGIN_SNAKE, Kind.USERNAME)
-    yield from _all(text, _HANDLE, Kind.USERNAME)
+    for match in _HANDLE.finditer(text):
+        if not _TOP_LEVEL.search(match.group()):  # '@company.com' is a domain
+            yield Entity(match.start(), match.end(), Kind.USERNAME)
 
 
 def passwords(text: str) -> Iterator[Entity]:
     """Yield passwords and codes that somebody wrote out."""
     for match in _PASSWORD.finditer(text):
-        value = match.group(1).rstrip(".!?)")
-        is_secret = any(ch.isdigit() for ch in value) or re.search(r"[!#$%&*@^~]|[a-z][A-Z]", value)
-        if is_secret and value.casefold() not in _IDLE_VALUES:
-            yield Entity(match.start(1), match.start(1) + len(value), Kind.PASSWORD)
+        group = 1 if match.group(1) else 2
+        value = match.group(group).rstrip(".?):" + ("!" if text[match.end() :].strip() == "" else ""))
+        if len(value) >= 4 and "@" not in value[1:]:
+            yield Entity(match.start(group), match.start(group) + len(value), Kind.PASSWORD)
 
 
 def id_numbers(text: str) -> Iterator[Entity]:

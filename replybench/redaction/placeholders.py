@@ -6,7 +6,7 @@ from replybench.redaction.entities import Entity, Kind
 from replybench.redaction.known import KnownPeople, name_parts, same_name
 
 #: A placeholder as it stands in redacted texts: {name}, {name_2}, {email} …
-PLACEHOLDER = re.compile(r"\{(?:%s)(?:_\d+)?\}" % "|".join(kind.value for kind in Kind))
+PLACEHOLDER = re.compile(rf"\{{(?:{'|'.join(kind.value for kind in Kind)})(?:_\d+)?\}}")
 
 
 class Placeholders:

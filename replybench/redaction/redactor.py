@@ -122,7 +122,7 @@ class Redactor:
             return value.partition("@")[0] in _ROLE_MAILBOXES and self._is_own(value.partition("@")[2])
         if entity.kind is Kind.URL:
             host, _, path = re.sub(r"^(?:https?|ftp)://", "", value).partition("/")
-            return self._is_own(host.removeprefix("www.")) and path.strip("/").count("/") == 0
+            return self._is_own(host.removeprefix("www.")) and "/" not in path.strip("/") and "?" not in path
         return False
 
     def _is_own(self, host: str) -> bool:

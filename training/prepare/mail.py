@@ -105,7 +105,8 @@ def _sign_off_line(lines: list[str], names: Sequence[str]) -> int | None:
 
 
 def _is_name_line(line: str, own: set[str]) -> bool:
-    words = re.findall(r"[^\W\d_]+(?:['’ʼ][^\W\d_]+)*", line.partition(",")[0].partition("|")[0].partition("·")[0])
+    head = line if len(line.split()) <= 3 else re.split(r"[,|·•]", line)[0]
+    words = re.findall(r"[^\W\d_]+(?:['’ʼ][^\W\d_]+)*", head)
     named = [word for word in words if word.casefold() in own]
     return bool(named) and len(words) <= 4 and len(named) >= len(words) - 1 and not line.endswith(("?", ":"))
 

@@ -174,7 +174,17 @@ def without_addresses(text: str, taken: Taken) -> str:
         value = match.group().rstrip(".,;:!?)")
         return (urlsplit(value).hostname or "") + match.group()[len(value) :]
 
-    return re.sub(r"(?:https?|ftp)://[^\s<>\"'«»“”]*", host, text)
+    text = re.sub(r"(?:https?|ftp)://[^\s<>\"'«»“”]*", host, text)
+    return re.sub(r"\bwww\.(?=[\w-]+\.)", "", text)
+
+
+def without_own_scheme(text: str, book: LinkBook) -> str:
+    """Return a message with the company's own addresses as people say them (merripot.example/teams), not as links."""
+
+    def said(match: re.Match[str]) -> str:
+        return match.group().partition("://")[2].removeprefix("www.") if book.is_own(match.group()) else match.group()
+
+    return re.sub(r"https?://[\w.-]+", said, text)
 
 
 def _named_bare_links(text: str, book: LinkBook, taken: Taken) -> str:

@@ -76,7 +76,8 @@ SUCCESS = (
         r"\b(?:logged|signed) in\b(?!\W+but)|\b(?:that'?s|thats) what we (?:do|did|will do)\b|\bsmart\b(?=\W*that)",
         r"\b(?:found|got|received|downloaded|upgraded|did|done|reset|removed|fixed|changed|saved|arrived|accepted|exported|gone) "
         r"(?:it|them|in|the|this|everything|all|and|through|on|here|that|today|yesterday|confirmation|green)\b",
-        r"^\W*(?:perfect|done|found|fixed|gone|solved|sorted|green|yes|yep|works|worked|excellent|brilliant|wonderful|great)\b[!., ]",
+        r"^\W*(?:perfect|done|found|fixed|gone|solved|sorted|green|works|worked|excellent|brilliant|wonderful|great)\b[!., ]",
+        r"^\W*(?:yes|yep|yeah|так)\b[!., ]+(?:it|that|they|there|this|all|now|уже|вже|все)\b",
         r"\b(?:has|have|is|are|it'?s|money'?s|book is|came|was) (?:arrived|back|here|through|in|open|opened|accepted|approved|delivered|smooth|gorgeous|lovely|paid|there|home|today)\b",
         r"\bi'?m in\b|\bthat'?s it\b|\bcase closed\b|\bno (?:further )?(?:help|refund|guide|summary) (?:needed|required)\b|\bit is done\b",
         r"спрацювало|все (?:працює|вийшло|добре|гаразд|супер|є)|вже працює|запрацювало|вирішено|проблему вирішено|(?<!не )вийшло|"
