@@ -25,12 +25,14 @@ def page() -> None:
     st.write(
         _("Scores from {positive} up count as positive, lower ones as negative.").format(positive=rubric.positive_from)
     )
-    for metric in rubric.metrics:
-        _metric(metric, rubric.lowest)
+    for at in range(0, len(rubric.metrics), 2):
+        for column, metric in zip(st.columns(2, gap="large"), rubric.metrics[at : at + 2], strict=False):
+            with column:
+                _metric(metric, rubric.lowest)
 
 
 def _metric(metric: MetricPublic, lowest: int) -> None:
-    st.subheader(literal(metric.description))
+    st.subheader(literal(metric.description), anchor=False)
     st.caption(_("Weight: {share}%").format(share=round(metric.weight * 100)))
-    rows = [{_("Score"): lowest + at, _("What it means"): text} for at, text in enumerate(metric.scale)]
-    st.table(rows)
+    rows = {str(lowest + at): literal(text) for at, text in enumerate(metric.scale)}
+    st.table([{_("Score"): score, _("What it means"): text} for score, text in reversed(rows.items())])

@@ -1,3 +1,39 @@
+/** Lets a text that arrives in lumps grow evenly: what came is written out until about the next lump. */
+class Typewriter {
+  constructor(node) {
+    this.node = node;
+    this.shown = "";
+    this.wanted = "";
+    this.cameAt = performance.now();
+    this.pace = 0; // characters per millisecond
+  }
+
+  show(text, isWriting) {
+    if (text === this.wanted && isWriting) return;
+    const now = performance.now();
+    const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (!isWriting || isCalm || !text.startsWith(this.shown)) {
+      this.shown = text; // the whole, at once: nobody waits for an effect
+    } else {
+      this.pace = (text.length - this.shown.length) / Math.min(1_500, Math.max(300, now - this.cameAt));
+    }
+    this.wanted = text;
+    this.cameAt = now;
+    setText(this.node, this.shown);
+    if (this.shown.length < text.length && !this.frame) this.step(now);
+  }
+
+  step(before) {
+    this.frame = window.requestAnimationFrame((now) => {
+      this.frame = 0;
+      const more = Math.max(1, Math.round(this.pace * (now - before)));
+      this.shown = this.wanted.slice(0, this.shown.length + more);
+      setText(this.node, this.shown);
+      if (this.shown.length < this.wanted.length) this.step(now);
+    });
+  }
+}
+
 /** One answer: its state and text, four scores, a comment and a corrected answer. */
 class AnswerColumn {
   constructor(board, answerId) {
@@ -8,6 +44,7 @@ class AnswerColumn {
     this.state = el("span", { class: "state" });
     this.who = el("p", { class: "who" });
     this.text = el("div", { class: "text", tabindex: 0, role: "region", "aria-labelledby": `answer-${answerId}` });
+    this.writing = new Typewriter(this.text);
     this.notes = el("div");
     this.body = el("div", { class: "body" }, this.text, this.notes);
     this.scores = el("div", { class: "scores", hidden: true });
@@ -27,7 +64,7 @@ class AnswerColumn {
     this.state.className = `state ${answer.status}`;
     setText(this.who, answer.candidate ?? "");
     this.who.hidden = !answer.candidate;
-    setText(this.text, answer.text);
+    this.writing.show(answer.text, answer.status === "writing");
     this.text.hidden = !answer.text && answer.status === "failed";
     this.updateNotes(strings);
     this.scores.hidden = this.more.hidden = answer.status !== "done";
@@ -79,6 +116,7 @@ class AnswerColumn {
     for (const metric of metrics) this.scores.append(this.scoreRow(metric));
     this.totalValue = el("span");
     this.total = el("p", { class: "weighted", hidden: true }, el("span", {}, strings.weighted), this.totalValue);
+    this.scores.append(this.total);
     this.comment = this.field("comment", 5_000, 2);
     this.corrected = this.field("corrected_text", 50_000, 6);
     this.correct = el("button", { type: "button" }, strings.start_from_answer);
