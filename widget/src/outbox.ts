@@ -5,6 +5,7 @@ import type { Backend } from "./backend";
 import { Backoff } from "./backoff";
 import type { RatingWrite, UsageWrite } from "./contract";
 import { isTransient } from "./errors";
+import { withLock } from "./locks";
 import type { Store } from "./storage";
 import { field, isFields, isId, parsed } from "./wire";
 
@@ -70,7 +71,7 @@ export class Outbox {
 
   /** Try to send everything now. Calls while one is under way share it. */
   flush(): Promise<void> {
-    this.running ??= this.alone(() => this.sendAll()).finally(() => {
+    this.running ??= withLock("replybench:outbox", () => this.sendAll(), { ifAvailable: true }).finally(() => {
       this.running = null;
       this.listener({ type: "changed" });
       if (this.size) this.later();
@@ -138,14 +139,5 @@ export class Outbox {
   private later(): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.flush(), this.backoff.next());
-  }
-
-  /** Run `work` in one tab at a time, where the browser can say so; without, idempotence alone protects. */
-  private async alone(work: () => Promise<void>): Promise<void> {
-    const locks = (navigator as { locks?: LockManager }).locks;
-    if (!locks) return work();
-    await locks.request("replybench:outbox", { ifAvailable: true }, async (lock) => {
-      if (lock) await work();
-    });
   }
 }

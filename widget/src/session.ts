@@ -6,6 +6,7 @@ import { Backoff, sleep } from "./backoff";
 import type { AnswerPublic, SuggestionPublic } from "./contract";
 import { HostProblem, isTransient, Refused } from "./errors";
 import type { Host, TicketRecord } from "./host";
+import { withLock } from "./locks";
 import type { SuggestionMemory } from "./memory";
 
 export type State =
@@ -98,15 +99,16 @@ export class Session {
   /** One tab at a time asks for a record; the others find its suggestion remembered. */
   private async obtain(record: TicketRecord, signal: AbortSignal, fresh: boolean): Promise<string> {
     const work = async (): Promise<string> => {
+      signal.throwIfAborted(); // it may have waited for another tab
       const known = fresh ? null : await this.known(record, signal);
       if (known) return known;
       const id = await this.patiently(signal, () => this.ask(record));
       await this.memory.remember(record, id);
       return id;
     };
-    const locks = (navigator as { locks?: LockManager }).locks;
-    if (!locks) return work();
-    return await locks.request(`replybench:ask:${this.host.source}:${record.id}`, { signal }, work);
+    const id = await withLock(`replybench:ask:${this.host.source}:${record.id}`, work);
+    signal.throwIfAborted();
+    return id as string; // undefined is only for those who do not wait
   }
 
   private async known(record: TicketRecord, signal: AbortSignal): Promise<string | null> {

@@ -1,5 +1,7 @@
 /** The part of localStorage that is used. Inside a foreign frame a browser may refuse it: then memory serves. */
 export interface Store {
+  /** Whether what is set outlives the page. */
+  readonly isLasting: boolean;
   get(key: string): string | null;
   set(key: string, value: string): void;
   remove(key: string): void;
@@ -20,6 +22,7 @@ export function openStore(): Store {
 }
 
 class BrowserStore implements Store {
+  readonly isLasting = true;
   private readonly overflow = new MemoryStore(); // when the quota is full, this page at least remembers
 
   constructor(private readonly storage: Storage) {}
@@ -51,6 +54,7 @@ class BrowserStore implements Store {
 }
 
 export class MemoryStore implements Store {
+  readonly isLasting = false;
   private readonly values = new Map<string, string>();
 
   get(key: string): string | null {

@@ -176,7 +176,7 @@ class Widget {
     const waiting = this.outbox.waitingRating(answer.id);
     const problem = this.problems.get(answer.id) ?? null;
     const rating = waiting ?? (problem ? null : answer.rating);
-    const ratingState = waiting ? "queued" : rating ? "saved" : "none";
+    const ratingState = waiting ? (this.store.isLasting ? "queued" : "queuedHere") : rating ? "saved" : "none";
     const shown = rating ? { scores: rating.scores, comment: rating.comment } : null;
     return { answer, rating: shown, ratingState, problem };
   }

@@ -2,7 +2,8 @@ import type { AnswerPublic, MetricPublic, RatingWrite, RubricPublic, Scores } fr
 import type { Translate } from "../i18n";
 import { h, setText, show } from "./dom";
 
-export type RatingState = "none" | "saved" | "queued";
+/** `queuedHere`: it waits in a page that the browser gives no storage. */
+export type RatingState = "none" | "saved" | "queued" | "queuedHere";
 
 export interface ScoreInput {
   answer: AnswerPublic;
@@ -58,7 +59,9 @@ export class ScoreForm {
     this.allowKeepEdit(input.canKeepEdit);
     const told = input.problem
       ? this.t("refused", { message: input.problem })
-      : { none: "", saved: this.t("saved"), queued: this.t("queued") }[input.state];
+      : input.state === "none"
+        ? ""
+        : this.t(input.state);
     if (!this.isChanged || input.problem) setText(this.message, told);
     this.message.classList.toggle("bad", input.problem !== null);
   }
