@@ -11,7 +11,7 @@ from console.charts.words import Words
 from console.i18n import _, current_language, ngettext, number
 from replybench.contract import StudyPublic
 from replybench.errors import Unavailable
-from replybench.results_contract import ResultsPublic
+from replybench.results_contract import RatedAnswers, ResultsPublic
 
 #: What of the address bar goes to the backend as it is.
 PARAMS = ("study", "candidate", "rater", "source", "language", "from", "to", "weights")
@@ -64,6 +64,18 @@ def held() -> ResultsPublic | None:
 def studies() -> list[StudyPublic]:
     """Return the collection periods, newest first."""
     return state.backend().studies()
+
+
+def answers(behind: Mapping[str, str], offset: int) -> RatedAnswers:
+    """Return the tickets and answers behind a figure of the view on the screen."""
+    wanted = {**params(), **behind, "offset": str(offset)}
+    wanted.pop("weights", None)
+    return RatedAnswers.model_validate(state.backend().fetch("/api/results/answers", wanted).document)
+
+
+def report(form: str) -> bytes:
+    """Return the view on the screen as one file."""
+    return state.backend().send("GET", "/api/results/report", params={**params(), "format": form}).content
 
 
 def words() -> Words:

@@ -61,7 +61,8 @@ def slots(read: Read) -> list[SlotResult]:
     """Return how each place on the screen scores, every candidate weighing the same.
 
     A place that happened to get the best candidate more often must not look better for it: so the effect is the mean
-    over candidates of (the candidate's mean in this place, less its mean over all places).
+    over candidates of (the candidate's mean in this place, less its mean over all places). The intervals hold for all
+    places together (Bonferroni).
     """
     places = sorted({slot for slot, _ in read.slots})
     refs = sorted({ref for _, ref in read.slots})
@@ -84,8 +85,11 @@ def _slot(read: Read, slot: str, places: Sequence[str], refs: Sequence[str]) -> 
             effect += weight * sums.s / sums.n
             known = known and sums.variance is not None
             variance += weight**2 * (sums.variance or 0.0) / sums.n
-    half = float(stats.norm.ppf((1 + statistics.LEVEL) / 2)) * sqrt(variance)
-    interval = Interval(lower=effect - half, upper=effect + half, level=statistics.LEVEL, method="t")
+    # What is tallied is a score less its ticket's mean, which has only (k - 1)/k of the score's variance.
+    variance *= len(places) / (len(places) - 1)
+    level = 1 - (1 - statistics.LEVEL) / len(places)
+    half = float(stats.norm.ppf((1 + level) / 2)) * sqrt(variance)
+    interval = Interval(lower=effect - half, upper=effect + half, level=level, method="t")
     told = interval if known and variance > 0 else None
     return SlotResult(slot=slot, ratings=ratings, effect=effect, interval=told, reason=None)
 

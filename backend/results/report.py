@@ -1,5 +1,6 @@
 """A study's results as one file: HTML that needs nothing else, a workbook, or JSON."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from html import escape
@@ -20,28 +21,41 @@ MEDIA_TYPES: Mapping[Format, str] = {
     "json": "application/json",
 }
 
+#: A table with more rows is folded in; a text of fewer letters is not broken.
+_LONG, _SHORT = 30, 32
+
 _STYLE = """
 :root { color-scheme: light; --ink: #1b2529; --soft: #5c6b73; --line: #d5dcdf; --accent: #0f6674; }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; color: var(--ink);
   max-width: 1180px; margin: 0 auto; padding: 24px 20px 60px; background: #fff; }
 h1 { font-size: 1.7rem; margin: 0 0 .2rem; } h2 { font-size: 1.25rem; margin: 2.4rem 0 .4rem; }
-h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 .verdict { font-size: 1.25rem; font-weight: 600; border-left: 4px solid var(--accent); padding: .3rem 0 .3rem .9rem;
   margin: 1.2rem 0 .6rem; }
 .soft, figcaption { color: var(--soft); font-size: .92rem; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 520px), 1fr)); gap: 12px 36px; }
-figure { margin: 0 0 14px; min-width: 0; }
+.charts { columns: 2 480px; column-gap: 36px; }
+figure { margin: 0 0 22px; break-inside: avoid; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; margin: .3rem 0 1rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
+th { vertical-align: bottom; } td { min-width: 4rem; max-width: 24rem; } td.t { white-space: nowrap; }
+summary { cursor: pointer; font-weight: 600; margin: 1rem 0 .3rem; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media print { figure { break-inside: avoid; } }
 """
+
+#: The columns are laid out after the first picture is drawn, which then does not know its width.
+_FIT = (
+    "addEventListener('load', () => document.querySelectorAll('.js-plotly-plot').forEach(p => Plotly.Plots.resize(p)));"
+)
 
 
 def words() -> Words:
     """Return English, with the rubric's names of the metrics."""
     return Words(metrics={metric.key: metric.en.name for metric in rubric().metrics})
+
+
+def file_name(results: ResultsPublic, form: Format) -> str:
+    """Return a name that every file system and header takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"results-{results.study.name}.{form}")
 
 
 def write(results: ResultsPublic, form: Format, *, made_at: datetime) -> bytes:
@@ -77,7 +91,7 @@ def _html(results: ResultsPublic, made_at: datetime) -> bytes:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(results.study.title)}: results</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>{''.join(parts)}</body></html>\n"
+        f"<script>{get_plotlyjs()}</script><script>{_FIT}</script></head><body>{''.join(parts)}</body></html>\n"
     )
     return page.encode()
 
@@ -117,8 +131,8 @@ def _html_table(table: Table, speech: Words) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
     rows = "".join(f"<tr>{''.join(_html_cell(cell, speech) for cell in row)}</tr>" for row in table.rows)
     return (
-        f'<h3>{escape(table.title)}</h3><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f"<details{'' if len(table.rows) > _LONG else ' open'}><summary>{escape(table.title)}</summary>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>'
     )
 
 
@@ -126,7 +140,7 @@ def _html_cell(cell: Cell, speech: Words) -> str:
     if cell is None:
         return "<td></td>"
     if isinstance(cell, str):
-        return f"<td>{escape(cell)}</td>"
+        return f"<td{' class=t' if len(cell) < _SHORT else ''}>{escape(cell)}</td>"
     return f'<td class="n">{speech.number(cell, 3) if isinstance(cell, float) else cell}</td>'
 
 

@@ -11,8 +11,10 @@ from sqlmodel import Session
 from backend.results import compare, people, published
 from backend.results.reading import Read, Subject, key_metric, read
 from db import queries_results as queries
+from db import queries_results_answers as detail
 from db.models import Study
 from db.queries_results import View
+from db.queries_results_answers import Behind
 from replybench.errors import InvalidInput, NotFound
 from replybench.results_contract import (
     CandidateResult,
@@ -20,6 +22,8 @@ from replybench.results_contract import (
     Choices,
     Filters,
     MetricWeight,
+    RatedAnswer,
+    RatedAnswers,
     Reason,
     ResultsPublic,
     Size,
@@ -85,6 +89,29 @@ def results(session: Session, study: Study, query: Query, *, version: int) -> Re
         )
     names = queries.rater_names(session, sorted({*whole.raters, *found.raters}))
     return _assemble(study, query, subject, found, _choices(session, study, whole, names), names, str(version))
+
+
+def answers(session: Session, study: Study, query: Query, behind: Behind, *, limit: int, offset: int) -> RatedAnswers:
+    """Return the tickets and answers behind a figure, newest first.
+
+    Raises:
+        InvalidInput: scores or failures asked for without a metric, or of one that the study has not.
+    """
+    if behind.metric is None and (behind.failed or behind.lowest is not None or behind.highest is not None):
+        raise InvalidInput("Name the metric that the score is of.")
+    if behind.metric is not None and behind.metric not in study.weights:
+        raise InvalidInput(
+            f"This study has no metric of that name. Its metrics are {', '.join(ordered(study.weights))}."
+        )
+    if study.name == published.NAME:
+        return RatedAnswers(answers=[])
+    subject = _subject(session, study, query)
+    names = {row.ref: row.name for row in subject.candidates}
+    rows = detail.rated_answers(session, study, _view(query, subject), behind, limit=limit + 1, offset=offset)
+    return RatedAnswers(
+        answers=[RatedAnswer.model_validate({**row, "candidate": names[row["candidate"]]}) for row in rows[:limit]],
+        next_offset=offset + limit if len(rows) > limit else None,
+    )
 
 
 def weights_from(text: str) -> tuple[tuple[str, float], ...]:

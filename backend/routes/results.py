@@ -1,15 +1,16 @@
 """GET /api/results and what belongs to it."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from backend.dependencies import DeskDep
-from backend.results import service
+from backend.dependencies import DeskDep, SessionDep
+from backend.results import report, service
 from backend.results.board import Board
-from replybench.results_contract import ResultsPublic
+from db.queries_results_answers import Behind
+from replybench.results_contract import RatedAnswers, ResultsPublic
 
 router = APIRouter(prefix="/api/results", tags=["results"])
 
@@ -48,3 +49,32 @@ def results(board: BoardDep, query: QueryDep, if_none_match: Annotated[str, Head
     if served.etag in {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}:
         return Response(status_code=304, headers=headers)
     return Response(served.body, media_type="application/json", headers=headers)
+
+
+@router.get("/answers")
+def answers(
+    session: SessionDep,
+    query: QueryDep,
+    metric: str | None = None,
+    lowest: int | None = None,
+    highest: int | None = None,
+    *,
+    failed: bool = False,
+    category: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> RatedAnswers:
+    """Return the tickets and answers behind a figure: scored lowest … highest on a metric, or failed on it."""
+    study = service.find_study(session, query.study)
+    service.current_version(session, study)
+    behind = Behind(metric, lowest, highest, failed, category)
+    return service.answers(session, study, query, behind, limit=limit, offset=offset)
+
+
+@router.get("/report", response_class=Response)
+def report_file(board: BoardDep, query: QueryDep, form: Annotated[report.Format, Query(alias="format")]) -> Response:
+    """Return the view as one file."""
+    results = board.serve(query).results
+    content = report.write(results, form, made_at=datetime.now(UTC))
+    headers = {"Content-Disposition": f'attachment; filename="{report.file_name(results, form)}"'}
+    return Response(content, media_type=report.MEDIA_TYPES[form], headers=headers)

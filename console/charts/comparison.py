@@ -8,7 +8,7 @@ from replybench.results_contract import PairResult, ResultsPublic
 
 
 def differences(results: ResultsPublic, words: Words) -> go.Figure:
-    """Return each pair's difference in weighted score: thick, the interval for one look; thin, the one for all looks."""
+    """Return each pair's difference in weighted score; thick, the interval for one look, thin, for all looks."""
     _ = words.gettext
     told = [pair for pair in reversed(results.pairs) if pair.weighted.mean is not None]
     rows = [_pair_label(pair, results) for pair in told]

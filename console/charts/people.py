@@ -1,11 +1,11 @@
-"""Charts of the raters: how far they agree, who is severe, whether the place on the screen matters; and the to-do list."""
+"""Charts of the raters (agreement, severity, place on the screen), and of the to-do list."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ships no types
 
 from console.charts import style
-from console.charts.words import Words, names
+from console.charts.words import Words, behind, names
 from replybench.results_contract import Interval, ResultsPublic
 
 _ACCENT = "#16808f"
@@ -23,6 +23,7 @@ def agreement(results: ResultsPublic, words: Words) -> go.Figure:
         [entry.alpha or 0.0 for entry in told],
         [entry.interval for entry in told],
         [_("{answers} answers").format(answers=entry.answers) for entry in told],
+        signed=False,
     )
     low = min([0.0, *(entry.interval.lower for entry in told if entry.interval)])
     for mark in (0.667, 0.8):
@@ -86,7 +87,17 @@ def todo(results: ResultsPublic, words: Words) -> go.Figure:
         text=[f"{item.failed} / {item.tickets}" for item in items],
         textposition="outside",
         cliponaxis=False,
-        customdata=[[item.category] for item in items],
+        customdata=[
+            [
+                behind(
+                    candidate=results.todo.candidate or "",
+                    metric=results.todo.metric or "",
+                    failed="true",
+                    category=item.category,
+                )
+            ]
+            for item in items
+        ],
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     most = max((item.failed for item in items), default=1)
@@ -104,13 +115,15 @@ def _dots(
     values: Sequence[float],
     intervals: Sequence[Interval | None],
     notes: Sequence[str],
+    *,
+    signed: bool = True,
 ) -> None:
-    """Add a row of dots with their intervals."""
+    """Add a row of dots with their intervals; `signed` ones are differences."""
     figure.add_scatter(
         x=list(values),
         y=list(rows),
         mode="markers+text",
-        text=[words.number(value, 2) for value in values],
+        text=[words.signed(value) if signed else words.value(value) for value in values],
         textposition="top center",
         cliponaxis=False,
         marker={"size": 11, "color": _ACCENT},

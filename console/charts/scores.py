@@ -4,7 +4,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ship
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]  # Plotly ships no types
 
 from console.charts import style
-from console.charts.words import Words, names
+from console.charts.words import Words, behind, names
 from replybench.results_contract import CandidateResult, ResultsPublic
 
 
@@ -41,7 +41,7 @@ def weighted(results: ResultsPublic, words: Words) -> go.Figure:
             text=[words.value(score)],
             textposition="top center",
             marker={"size": 13, "color": colour[candidate.id]},
-            customdata=[[candidate.id]],
+            customdata=[[behind(candidate=candidate.id)]],
             hovertemplate=f"<b>{style.label(name[candidate.id], 40)}</b><br>{words.value(score)}<br>{told}<br>"
             f"{words.ngettext('{count} ticket', '{count} tickets', candidate.tickets)}<extra></extra>",
         )
@@ -70,6 +70,7 @@ def contributions(results: ResultsPublic, words: Words) -> go.Figure:
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
+            customdata=[[behind(candidate=c.id, metric=metric.key)] for c in ordered],
             hovertemplate="%{y}<br>%{fullData.name}<br>%{text}<extra></extra>",
         )
     figure.update_layout(barmode="stack")
@@ -176,10 +177,18 @@ def _score_bar(
         insidetextanchor="middle",
         textangle=0,
         customdata=[
-            [c.id, metric, score, found[i], words.percent(share), total]
+            [
+                behind(candidate=c.id, metric=metric, lowest=score, highest=score),
+                words.metric(metric),
+                score,
+                found[i],
+                words.percent(share),
+                total,
+            ]
             for c, found, share, total in zip(ordered, counts, shares_given, totals, strict=True)
         ],
-        hovertemplate="%{y}<br>%{customdata[2]}: %{customdata[3]} / %{customdata[5]} (%{customdata[4]})<extra></extra>",
+        hovertemplate="%{y}<br>%{customdata[1]} %{customdata[2]}: %{customdata[3]} / %{customdata[5]} "
+        "(%{customdata[4]})<extra></extra>",
     )
 
 
@@ -209,6 +218,7 @@ def means(results: ResultsPublic, words: Words) -> go.Figure:
             },
             customdata=[
                 [
+                    behind(candidate=candidate.id, metric=m.metric),
                     words.metric(m.metric),
                     words.value(m.mean),
                     words.span(m.interval.lower, m.interval.upper) if m.interval else "–",
@@ -216,7 +226,7 @@ def means(results: ResultsPublic, words: Words) -> go.Figure:
                 for m in told
             ],
             hovertemplate="<b>%{fullData.name}</b><br>"
-            "%{customdata[0]}: %{customdata[1]} (%{customdata[2]})<extra></extra>",
+            "%{customdata[1]}: %{customdata[2]} (%{customdata[3]})<extra></extra>",
         )
     figure.update_xaxes(range=[results.lowest - 0.05, results.highest + 0.05], dtick=1)
     figure.update_yaxes(
@@ -255,7 +265,11 @@ def trend(results: ResultsPublic, words: Words) -> go.Figure:
             marker={"color": colour[candidate.id], "opacity": 0.45, "size": 7},
             legendgroup=candidate.id,
             showlegend=False,
-            hoverinfo="skip",
+            customdata=[
+                [behind(**{"candidate": p.candidate, "from": p.day.isoformat(), "to": p.day.isoformat()}), p.ratings]
+                for p in points
+            ],
+            hovertemplate="%{x|%Y-%m-%d}: %{y:.2f} (%{customdata[1]})<extra></extra>",
         )
     figure.update_yaxes(range=[results.lowest - 0.05, results.highest + 0.05], dtick=1)
     figure.update_xaxes(tickformat="%d %b<br>%Y", showgrid=False, nticks=8)

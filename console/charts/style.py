@@ -38,10 +38,10 @@ def _spread(shades: Sequence[str], count: int) -> list[str]:
     return [shades[round(i * (len(shades) - 1) / (count - 1))] for i in range(count)]
 
 
-def label(name: str, width: int = 20) -> str:
+def label(name: str, width: int = 18) -> str:
     """Return a name broken into lines, with nothing that Plotly would take for markup."""
     safe = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "<br>".join(wrap(safe, width, max_lines=3, placeholder="…"))
+    return "<br>".join(wrap(safe, width, max_lines=3, placeholder="…", break_on_hyphens=False))
 
 
 def finish(figure: go.Figure, title: str, behind: str, *, height: int, legend: bool = False) -> go.Figure:
@@ -60,16 +60,17 @@ def finish(figure: go.Figure, title: str, behind: str, *, height: int, legend: b
             "font": {"size": 16},
         },
         height=height + (34 if legend else 0),
-        margin={"l": 8, "r": 18, "t": 66, "b": 40 + (34 if legend else 0)},
+        margin={"l": 8, "r": 28, "t": 66, "b": 40 + (34 if legend else 0)},
         showlegend=legend,
         legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         hoverlabel={"align": "left", "namelength": -1},
         bargap=0.28,
+        uniformtext={"minsize": 10, "mode": "hide"},
         font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", "size": 13},
         modebar={"orientation": "h", "bgcolor": "rgba(0,0,0,0)"},
     )
     figure.update_xaxes(gridcolor=_GRID, zeroline=False, automargin=True, fixedrange=True)
-    figure.update_yaxes(gridcolor=_GRID, zeroline=False, automargin=True, fixedrange=True)
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False, automargin=True, fixedrange=True, ticklabelstandoff=6)
     return figure

@@ -186,7 +186,7 @@ def slots(results: ResultsPublic, words: Words) -> str:
         return _("Place {places} scores differently from the rest: look at how the order was shuffled.").format(
             places=", ".join(biased)
         )
-    return _("No place scores differently from the others beyond chance (95% intervals).")
+    return _("No place scores differently from the others beyond chance (95% intervals for all places together).")
 
 
 def todo(results: ResultsPublic, words: Words) -> str:
@@ -195,6 +195,6 @@ def todo(results: ResultsPublic, words: Words) -> str:
     failed = sum(item.failed for item in results.todo.items)
     tickets = words.ngettext("{count} ticket", "{count} tickets", failed)
     return _(
-        "On {tickets} the best candidate scored below {border} on {metric}: what the help centre should explain better, "
-        "or the next training should see more of."
+        "On {tickets} the best candidate scored below {border} on {metric}: what the help centre should explain "
+        "better, or the next training should see more of."
     ).format(tickets=tickets, border=results.positive_from, metric=words.metric(results.todo.metric or ""))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from urllib.parse import urlencode
 
 from replybench.results_contract import Reason, ResultsPublic
 
@@ -108,3 +109,8 @@ def names(results: ResultsPublic) -> dict[str, str]:
     """Return candidate id → name, told apart by key where two have the same name."""
     every = [candidate.name for candidate in results.candidates]
     return {c.id: c.name if every.count(c.name) == 1 else f"{c.name} ({c.key})" for c in results.candidates}
+
+
+def behind(**parameters: str | int) -> str:
+    """Return what GET /api/results/answers is asked for the answers behind a point of a chart."""
+    return urlencode(parameters)
