@@ -26,6 +26,7 @@ _WITH_KEY = (
     "backend.routes.catalogue",
     "backend.routes.suggestions",
     "backend.routes.ratings",
+    "backend.routes.marks",
     "backend.routes.completions",
     "backend.routes.results",
     "backend.routes.training",

@@ -18,10 +18,15 @@ from replybench.contract import (
     ErrorPublic,
     ExampleList,
     ExampleTicket,
+    FlagKind,
     LineupPublic,
+    MarksPublic,
     RatingPublic,
     RatingWrite,
     RubricPublic,
+    SkipList,
+    SkipReason,
+    SkipWrite,
     StudyList,
     StudyPublic,
     SuggestionBrief,
@@ -110,6 +115,27 @@ class BackendClient:
         """Store a rating. The same call twice stores one."""
         body = rating.model_dump(mode="json", exclude_none=True)
         return self._parse(RatingPublic, self.send("PUT", f"/api/answers/{answer_id}/rating", rater=rater, json=body))
+
+    def marks(self, rater: str, suggestion_id: UUID) -> MarksPublic:
+        """Return what the rater has skipped or flagged in a suggestion."""
+        return self._get(MarksPublic, f"/api/suggestions/{suggestion_id}/marks", rater=rater)
+
+    def skips(self, rater: str) -> list[UUID]:
+        """Return the suggestions that the rater has skipped."""
+        return self._get(SkipList, "/api/skips", rater=rater).suggestion_ids
+
+    def skip(self, rater: str, suggestion_id: UUID, reason: SkipReason | None) -> MarksPublic:
+        """Give a ticket back without rating it; no reason takes that back."""
+        path = f"/api/suggestions/{suggestion_id}/skip"
+        if reason is None:
+            return self._parse(MarksPublic, self.send("DELETE", path, rater=rater))
+        body = SkipWrite(reason=reason).model_dump(mode="json")
+        return self._parse(MarksPublic, self.send("PUT", path, rater=rater, json=body))
+
+    def flag(self, rater: str, answer_id: UUID, kind: FlagKind, *, is_set: bool) -> MarksPublic:
+        """Flag an answer, or take the flag back."""
+        path = f"/api/answers/{answer_id}/flags/{kind}"
+        return self._parse(MarksPublic, self.send("PUT" if is_set else "DELETE", path, rater=rater))
 
     def events(self, rater: str, suggestion_id: UUID) -> Iterator[StreamEvent]:
         """Yield what happens to a suggestion, beginning with what exists; ends after `StreamDone`.

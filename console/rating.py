@@ -11,6 +11,8 @@ from console.i18n import current_language
 from console.wording import answer_failure, explain, rating_strings
 from replybench.contract import (
     AnswerPublic,
+    FlagKind,
+    MarksPublic,
     RatingWrite,
     RubricPublic,
     Source,
@@ -34,6 +36,16 @@ class Submission(BaseModel):
 
     nonce: str
     ratings: list[RatedAnswer]
+
+
+class FlagChange(BaseModel):
+    """What the form sends when a flag is set or taken back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer_id: UUID
+    kind: FlagKind
+    is_set: bool
 
 
 class Question(BaseModel):
@@ -81,14 +93,20 @@ def board(
     rubric: RubricPublic,
     rater: str,
     *,
+    marks: MarksPublic | None = None,
     outcome: Outcome | None = None,
     trouble: ReplybenchError | None = None,
 ) -> dict[str, Any]:
     """Return everything that the rating form shows, as JSON."""
+    flags = marks.flags if marks else {}
     return {
         "draft_key": f"replybench:draft:{rater}:{suggestion.id}",
         "ticket": suggestion.ticket.model_dump(mode="json", include={"subject", "text", "earlier"}),
-        "answers": [_answer(answer) for answer in suggestion.answers],
+        "answers": [
+            {**_answer(answer), "flags": [kind.value for kind in flags.get(answer.id, [])]}
+            for answer in suggestion.answers
+        ],
+        "skip": marks.skip.value if marks and marks.skip else None,
         "metrics": [metric.model_dump() for metric in rubric.metrics],
         "lowest": rubric.lowest,
         "highest": rubric.highest,

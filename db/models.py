@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlmodel import Field, SQLModel
 
-from replybench.contract import AnswerStatus, Source
+from replybench.contract import AnswerStatus, FlagKind, SkipReason, Source
 
 #: Every constraint has a name, so that migrations can drop it.
 SQLModel.metadata.naming_convention = {
@@ -192,6 +192,24 @@ class RatingRevision(SQLModel, table=True):
     corrected_text: str | None = Field(default=None, sa_type=Text)
     written_at: datetime = _time()
     replaced_at: datetime = _time()
+
+
+class Skip(SQLModel, table=True):
+    """A rater gave a ticket back without rating it."""
+
+    suggestion_id: UUID = Field(foreign_key="suggestion.id", primary_key=True, ondelete="CASCADE")
+    rater_id: UUID = Field(foreign_key="rater.id", primary_key=True, ondelete="CASCADE")
+    reason: SkipReason = Field(sa_type=Text)
+    created_at: datetime = _time()
+
+
+class Flag(SQLModel, table=True):
+    """A rater says that an answer is harmful or holds personal data."""
+
+    answer_id: UUID = Field(foreign_key="answer.id", primary_key=True, ondelete="CASCADE")
+    rater_id: UUID = Field(foreign_key="rater.id", primary_key=True, ondelete="CASCADE")
+    kind: FlagKind = Field(sa_type=Text, primary_key=True)
+    created_at: datetime = _time(index=True)
 
 
 class Usage(SQLModel, table=True):

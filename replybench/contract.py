@@ -230,6 +230,58 @@ class SuggestionPublic(BaseModel):
     is_revealed: bool
 
 
+class SkipReason(StrEnum):
+    """Why a rater gives a ticket back without rating it."""
+
+    UNCLEAR = "unclear"
+    EXPERTISE = "expertise"
+    LANGUAGE = "language"
+    NO_REQUEST = "no_request"
+
+
+class FlagKind(StrEnum):
+    """What is wrong with an answer beyond its scores."""
+
+    HARMFUL = "harmful"
+    PERSONAL_DATA = "personal_data"
+
+
+class SkipWrite(Body):
+    """PUT /api/suggestions/{id}/skip."""
+
+    reason: SkipReason
+
+
+class MarksPublic(BaseModel):
+    """GET /api/suggestions/{id}/marks: what the caller has marked. `flags`: answer id → kinds."""
+
+    skip: SkipReason | None
+    flags: dict[UUID, list[FlagKind]]
+
+
+class SkipList(BaseModel):
+    """GET /api/skips: the suggestions that the caller has skipped."""
+
+    suggestion_ids: list[UUID]
+
+
+class FlagPublic(BaseModel):
+    """An answer that raters have flagged, with how many of them did; for those who run the study."""
+
+    suggestion_id: UUID
+    answer_id: UUID
+    candidate: str
+    kind: FlagKind
+    raters: int
+    last_at: datetime
+
+
+class FlagList(BaseModel):
+    """GET /api/flags: newest first."""
+
+    flags: list[FlagPublic]
+
+
 class SuggestionBrief(BaseModel):
     """One row of GET /api/suggestions: the caller's own, newest first."""
 

@@ -14,13 +14,22 @@ from console.follower import Followers
 from console.i18n import _, current_language
 from console.people import required_rater
 from console.wording import explain, literal, ticket_strings
-from replybench.contract import MAX_TICKET_CHARS, ExampleTicket, RubricPublic, SuggestionBrief, SuggestionPublic
+from replybench.contract import (
+    MAX_TICKET_CHARS,
+    ExampleTicket,
+    MarksPublic,
+    RubricPublic,
+    SkipReason,
+    SuggestionBrief,
+    SuggestionPublic,
+)
 from replybench.errors import ReplybenchError, Unavailable
 
 _PARAM = "suggestion"
 _OPEN_KEY = "rate_suggestion"
 _OUTCOME_KEY = "rate_outcome"
 _FORM_KEY = "rate_ticket_form"
+_MARKS_KEY = "rate_marks"
 _SIGHT_KEY = "rate_sight"
 _BOARD_KEY = "rate_board"
 #: How often the columns are drawn anew while answers come (seconds): smooth to read, and cheap.
@@ -34,6 +43,7 @@ class _Sight(NamedTuple):
 
     suggestion: SuggestionPublic
     rubric: RubricPublic
+    marks: MarksPublic
     trouble: ReplybenchError | None
 
 
@@ -83,7 +93,8 @@ def _opened() -> UUID | None:
 
 
 def _open(suggestion_id: UUID | None) -> None:
-    st.session_state.pop(_OUTCOME_KEY, None)
+    for key in (_OUTCOME_KEY, _MARKS_KEY):
+        st.session_state.pop(key, None)
     if suggestion_id is None:
         st.session_state.pop(_OPEN_KEY, None)
         st.query_params.pop(_PARAM, None)
@@ -96,7 +107,7 @@ def _open(suggestion_id: UUID | None) -> None:
 
 def _new_ticket(rater: str) -> None:
     client = state.backend()
-    earlier = client.suggestions(rater)
+    earlier, skipped = client.suggestions(rater), set(client.skips(rater))
     outcome: rating.Outcome | None = st.session_state.get(_OUTCOME_KEY)
     st.write(_("Paste a ticket. The models answer side by side, without names; you score what you read."))
     ticket_form(
@@ -105,7 +116,9 @@ def _new_ticket(rater: str) -> None:
             "strings": ticket_strings(),
             "examples": [example.model_dump() for example in _examples()],
             "max_chars": MAX_TICKET_CHARS,
-            "suggestions": [rating.brief(row, _progress(row), _when(row.created_at)) for row in earlier],
+            "suggestions": [
+                rating.brief(row, _progress(row, row.id in skipped), _when(row.created_at)) for row in earlier
+            ],
             "outcome": outcome and {"nonce": outcome.nonce, "ok": outcome.ok, "message": outcome.message},
         },
         key=_FORM_KEY,
@@ -132,9 +145,11 @@ def _open_earlier() -> None:
         return
 
 
-def _progress(row: SuggestionBrief) -> str:
+def _progress(row: SuggestionBrief, is_skipped: bool) -> str:
     if row.rated and row.rated >= row.done:
         return _("rated")
+    if is_skipped:
+        return _("skipped")
     if row.done < row.answers:
         return _("{done} of {answers} answers").format(done=row.done, answers=row.answers)
     return _("not rated yet")
@@ -157,7 +172,7 @@ def _look(rater: str, suggestion_id: UUID) -> _Sight:
     """Return what is known of the open suggestion. While the backend is away, that is what was seen last."""
     try:
         suggestion, trouble = _followers().look(state.backend(), rater, suggestion_id)
-        sight = _Sight(suggestion, _rubric(current_language()), trouble)
+        sight = _Sight(suggestion, _rubric(current_language()), _marks(rater, suggestion_id), trouble)
     except Unavailable as error:
         seen: _Sight | None = st.session_state.get(_SIGHT_KEY)
         if seen is None or seen.suggestion.id != suggestion_id:
@@ -165,6 +180,15 @@ def _look(rater: str, suggestion_id: UUID) -> _Sight:
         return seen._replace(trouble=error)
     st.session_state[_SIGHT_KEY] = sight
     return sight
+
+
+def _marks(rater: str, suggestion_id: UUID) -> MarksPublic:
+    """Return the rater's own skip and flags, asked for once for each opening."""
+    held: tuple[UUID, MarksPublic] | None = st.session_state.get(_MARKS_KEY)
+    if held is None or held[0] != suggestion_id:
+        held = (suggestion_id, state.backend().marks(rater, suggestion_id))
+        st.session_state[_MARKS_KEY] = held
+    return held[1]
 
 
 def _pace(sight: _Sight) -> float | None:
@@ -183,11 +207,13 @@ def _board(rater: str, suggestion_id: UUID, pace: float | None) -> None:
         return
     outcome = st.session_state.get(_OUTCOME_KEY)
     rating_form(
-        rating.board(sight.suggestion, sight.rubric, rater, outcome=outcome, trouble=sight.trouble),
+        rating.board(sight.suggestion, sight.rubric, rater, marks=sight.marks, outcome=outcome, trouble=sight.trouble),
         key=_BOARD_KEY,
-        on_submit=lambda: _submit(rater, suggestion_id),
-        on_retry=lambda: _retry(rater, suggestion_id),
-        on_next=lambda: _open(None),
+        submit=lambda: _submit(rater, suggestion_id),
+        retry=lambda: _retry(rater, suggestion_id),
+        skip=lambda: _skip(rater, suggestion_id),
+        flag=lambda: _flag(rater),
+        next=lambda: _open(None),
     )
     if st.session_state.get(_OPEN_KEY) is None or _pace(sight) != pace:
         st.rerun()
@@ -200,6 +226,30 @@ def _submit(rater: str, suggestion_id: UUID) -> None:
         return
     st.session_state[_OUTCOME_KEY] = rating.store_ratings(state.backend(), rater, submission)
     _followers().forget(rater, suggestion_id)
+
+
+def _skip(rater: str, suggestion_id: UUID) -> None:
+    try:
+        wanted = st.session_state[_BOARD_KEY]["skip"]["reason"]
+        reason = SkipReason(wanted) if wanted else None
+        marks = state.backend().skip(rater, suggestion_id, reason)
+    except ReplybenchError as error:
+        st.toast(literal(explain(error)))
+        return
+    st.session_state[_MARKS_KEY] = (suggestion_id, marks)
+    if reason is not None:
+        _open(None)
+        st.toast(_("Skipped. You can open it again from your earlier tickets."))
+
+
+def _flag(rater: str) -> None:
+    suggestion_id = UUID(st.session_state[_OPEN_KEY])
+    try:
+        change = rating.FlagChange.model_validate(st.session_state[_BOARD_KEY]["flag"])
+        marks = state.backend().flag(rater, change.answer_id, change.kind, is_set=change.is_set)
+        st.session_state[_MARKS_KEY] = (suggestion_id, marks)
+    except ReplybenchError as error:
+        st.toast(literal(explain(error)))
 
 
 def _retry(rater: str, suggestion_id: UUID) -> None:

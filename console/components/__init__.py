@@ -26,16 +26,15 @@ def _component(name: str, *parts: str, styled: bool = True) -> Callable[..., Any
     return st.components.v2.component(f"replybench_{name}", css=css, js=js)
 
 
-def rating_form(
-    data: Mapping[str, Any], *, key: str, on_submit: Callback, on_retry: Callback, on_next: Callback
-) -> None:
+def rating_form(data: Mapping[str, Any], *, key: str, **events: Callback) -> None:
     """Show a ticket, its answers and the scores; what the rater does arrives in `st.session_state[key]`.
 
-    Its events: ``submit`` {nonce, ratings: [{answer_id, scores, comment, corrected_text, seconds}]}, ``retry``
-    {answer_id} and ``next``.
+    `events` has a callback for each: ``submit`` {nonce, ratings: [{answer_id, scores, comment, corrected_text,
+    seconds}]}, ``retry`` {answer_id}, ``skip`` {reason: null takes it back}, ``flag`` {answer_id, kind, is_set},
+    ``next``.
     """
-    mount = _component("rating_form", "answer_column", "bar", "keyboard")
-    mount(key=key, data=data, on_submit_change=on_submit, on_retry_change=on_retry, on_next_change=on_next)
+    mount = _component("rating_form", "answer_column", "dialogs", "bar", "keyboard")
+    mount(key=key, data=data, **{f"on_{name}_change": callback for name, callback in events.items()})
 
 
 def ticket_form(data: Mapping[str, Any], *, key: str, on_ask: Callback, on_open: Callback) -> None:

@@ -19,8 +19,12 @@ from replybench.contract import (
     ErrorPublic,
     ExampleList,
     ExampleTicket,
+    FlagKind,
+    MarksPublic,
     RatingPublic,
     RatingWrite,
+    SkipList,
+    SkipWrite,
     SuggestionBrief,
     SuggestionCreate,
     SuggestionList,
@@ -46,6 +50,7 @@ class FakeBackend(httpx.BaseTransport):
         self.break_stream_after: int | None = None
         self.refuse: dict[str, tuple[int, ErrorPublic]] = {}
         self.suggestions: dict[UUID, SuggestionPublic] = {}
+        self.marks: dict[UUID, MarksPublic] = {}
         self.owners: dict[UUID, str] = {}
         self.revisions = 0
         self.requests: list[tuple[str, str]] = []
@@ -76,11 +81,29 @@ class FakeBackend(httpx.BaseTransport):
                 return self._one(UUID(found))
             case ("GET", "api", "suggestions", found, "events"):
                 return self._events(UUID(found))
+            case ("GET", "api", "skips"):
+                return _model(200, SkipList(suggestion_ids=[one for one, marks in self.marks.items() if marks.skip]))
+            case ("GET", "api", "suggestions", found, "marks"):
+                return _model(200, self._marks(UUID(found)))
+            case ("PUT" | "DELETE" as method, "api", "suggestions", found, "skip"):
+                reason = SkipWrite.model_validate_json(request.content).reason if method == "PUT" else None
+                return self._mark(UUID(found), skip=reason)
+            case ("PUT" | "DELETE" as method, "api", "answers", found, "flags", kind):
+                suggestion_id, answer = self._find(UUID(found))
+                flags = {answer.id: [FlagKind(kind)]} if method == "PUT" else {}
+                return self._mark(suggestion_id, flags=flags)
             case ("POST", "api", "answers", found, "retry"):
                 return self._retry(UUID(found))
             case ("PUT", "api", "answers", found, "rating"):
                 return self._rate(UUID(found), RatingWrite.model_validate_json(request.content))
         return _error(404, "not_found", "There is nothing here.")
+
+    def _marks(self, suggestion_id: UUID) -> MarksPublic:
+        return self.marks.get(suggestion_id, MarksPublic(skip=None, flags={}))
+
+    def _mark(self, suggestion_id: UUID, **changes: object) -> httpx.Response:
+        self.marks[suggestion_id] = self._marks(suggestion_id).model_copy(update=changes)
+        return _model(200, self.marks[suggestion_id])
 
     def add(self, rater: str, request: SuggestionCreate) -> SuggestionPublic:
         """Store a ticket whose answers wait."""

@@ -7,7 +7,16 @@ import pytest
 
 from console.backend_client import BackendClient, StreamDone
 from console.settings import ConsoleSettings
-from replybench.contract import AnswerChanged, AnswerDelta, ErrorPublic, RatingWrite, Source, SuggestionCreate
+from replybench.contract import (
+    AnswerChanged,
+    AnswerDelta,
+    ErrorPublic,
+    FlagKind,
+    RatingWrite,
+    SkipReason,
+    Source,
+    SuggestionCreate,
+)
 from replybench.errors import Busy, Conflict, InvalidInput, NotFound, NotSignedIn, ReplybenchError, Unavailable
 from tests.console.fake_backend import TEXTS, FakeBackend
 
@@ -54,6 +63,17 @@ def test_a_suggestion_is_asked_followed_and_rated(client: BackendClient, backend
     assert rating.scores == SCORES
     assert client.suggestion(RATER, suggestion.id).answers[0].rating == rating
     assert [row.rated for row in client.suggestions(RATER)] == [1]
+
+
+def test_a_skip_and_a_flag_are_set_and_taken_back(client: BackendClient, backend: FakeBackend) -> None:
+    suggestion = client.ask(RATER, ask(client))
+    answer_id = suggestion.answers[0].id
+    assert client.skip(RATER, suggestion.id, SkipReason.UNCLEAR).skip is SkipReason.UNCLEAR
+    assert client.skips(RATER) == [suggestion.id]
+    assert client.flag(RATER, answer_id, FlagKind.HARMFUL, is_set=True).flags == {answer_id: [FlagKind.HARMFUL]}
+    assert client.marks(RATER, suggestion.id).skip is SkipReason.UNCLEAR
+    assert client.flag(RATER, answer_id, FlagKind.HARMFUL, is_set=False).flags == {}
+    assert client.skip(RATER, suggestion.id, None).skip is None
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_every_state_of_the_rate_page(new_page: NewPage, scheme: str, width: int
     page.keyboard.press("?")
     expect_accessible(page, "keys")
     page.keyboard.press("Escape")
-    page.get_by_text("Comment, corrected answer").first.click()
+    page.get_by_text("Comment, corrected answer, flag").first.click()
     score_all(page, dict.fromkeys("ABC", (3, 4, 5, 4)))
     expect_accessible(page, "scored")
     page.get_by_role("button", name="Submit").click()

@@ -67,6 +67,24 @@ def test_comment_undo_arrows_and_change_without_the_mouse(new_page: NewPage) -> 
     expect(page.get_by_label("Ticket", exact=True)).to_be_visible()
 
 
+def test_a_ticket_is_skipped_and_an_answer_flagged_with_the_keyboard(new_page: NewPage) -> None:
+    page = asked(new_page, "Skipping Rater")
+    page.keyboard.press("f")
+    page.keyboard.press("Space")
+    of_a = page.get_by_role("article", name="Answer A")
+    expect(of_a.get_by_text("flagged")).to_be_visible()
+    page.reload()
+    wait_for_answers(page)
+    expect(of_a.get_by_text("flagged")).to_be_visible()
+    page.keyboard.press("s")
+    expect(page.get_by_role("dialog", name="Why do you skip this ticket?")).to_be_visible()
+    page.keyboard.press("Enter")  # the first reason has the focus
+    expect(page.get_by_text("skipped", exact=True)).to_be_visible()
+    page.get_by_role("link", name=TICKET).click()
+    page.get_by_role("button", name="Take back the skip").click()
+    expect(page.get_by_role("button", name="Skip")).to_be_visible()
+
+
 def test_the_keys_are_shown_on_a_question_mark(new_page: NewPage) -> None:
     page = asked(new_page, "Curious Rater")
     page.keyboard.press("?")

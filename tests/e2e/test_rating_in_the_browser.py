@@ -86,7 +86,7 @@ def test_a_reload_loses_nothing_that_was_typed_asked_or_scored(new_page: NewPage
     page.reload()  # while answers are being written
     wait_for_answers(page)
     score_all(page, {"A": (5, 4, 3, 2), "B": (1, 2, 3, 4)})
-    answers(page).nth(0).get_by_text("Comment, corrected answer").click()
+    answers(page).nth(0).get_by_text("Comment, corrected answer, flag").click()
     answers(page).nth(0).get_by_label("Comment", exact=True).fill("half-written com")
     page.reload()
     wait_for_answers(page)
@@ -100,10 +100,14 @@ def test_texts_of_customers_and_models_are_shown_as_text(new_page: NewPage) -> N
     ask(page, HOSTILE, subject=HOSTILE)
     wait_for_answers(page)
     expect(page.get_by_text(HOSTILE).first).to_be_visible()
-    assert page.locator("img[src='x'], a[href*='example.invalid'], a[href*='javascript'], b:text('Mallory')").count() == 0
+    assert (
+        page.locator("img[src='x'], a[href*='example.invalid'], a[href*='javascript'], b:text('Mallory')").count() == 0
+    )
     page.get_by_role("button", name="New ticket").click()
     expect(page.get_by_role("link", name=HOSTILE)).to_be_visible()
-    assert page.locator("img[src='x'], a[href*='example.invalid'], a[href*='javascript'], b:text('Mallory')").count() == 0
+    assert (
+        page.locator("img[src='x'], a[href*='example.invalid'], a[href*='javascript'], b:text('Mallory')").count() == 0
+    )
 
 
 def test_an_earlier_ticket_can_be_opened_again_and_the_rating_changed(new_page: NewPage, stack: LiveStack) -> None:

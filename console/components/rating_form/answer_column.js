@@ -60,7 +60,7 @@ class AnswerColumn {
     const { strings } = this.board.data;
     this.answer = answer;
     setText(this.name, fill(strings.answer, { slot: answer.slot }));
-    setText(this.state, strings.states[answer.status]);
+    setText(this.state, strings.states[answer.status] + (answer.flags.length ? ` · ${strings.flagged}` : ""));
     this.state.className = `state ${answer.status}`;
     setText(this.who, answer.candidate ?? "");
     this.who.hidden = !answer.candidate;
@@ -106,6 +106,7 @@ class AnswerColumn {
     if (this.comment.value !== own.comment) this.comment.value = own.comment;
     if (this.corrected.value !== own.corrected_text) this.corrected.value = own.corrected_text;
     this.correct.hidden = isLocked;
+    for (const [kind, box] of this.flags) box.checked = this.answer.flags.includes(kind);
     const weighted = this.board.weighted(own.scores);
     this.total.hidden = weighted === null;
     if (weighted !== null) setText(this.totalValue, weighted);
@@ -130,7 +131,23 @@ class AnswerColumn {
       el("label", {}, strings.comment, this.comment),
       el("label", {}, strings.corrected, this.corrected),
       this.correct,
+      this.flagBoxes(),
     );
+  }
+
+  /** A flag is stored at once: it does not wait for the scores. */
+  flagBoxes() {
+    const { strings } = this.board.data;
+    this.flags = new Map();
+    const boxes = Object.entries(strings.flags).map(([kind, words]) => {
+      const box = el("input", {
+        type: "checkbox",
+        onchange: () => this.board.send("flag", { answer_id: this.answerId, kind, is_set: box.checked }),
+      });
+      this.flags.set(kind, box);
+      return el("label", { class: "flag" }, box, words);
+    });
+    return el("div", { role: "group", "aria-label": strings.flag, class: "flags" }, el("b", {}, strings.flag), ...boxes);
   }
 
   scoreRow(metric) {

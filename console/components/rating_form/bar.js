@@ -6,13 +6,15 @@ class Bar {
     this.guideText = el("p", { class: "guide", "aria-live": "polite" });
     this.progress = el("span", { class: "muted" });
     this.helpButton = el("button", { type: "button", class: "plain keys", onclick: () => board.keys.showModal() }, strings.keys);
+    this.skipButton = el("button", { type: "button", class: "plain", onclick: () => board.skipping.showModal() }, strings.skip);
+    this.unskipButton = el("button", { type: "button", class: "plain", onclick: () => board.send("skip", { reason: null }) }, strings.unskip);
     this.submitButton = el("button", { type: "button", class: "primary", onclick: () => board.submit() }, strings.submit);
     this.changeButton = el("button", { type: "button", onclick: () => board.change() }, strings.change);
     this.nextButton = el("button", { type: "button", class: "primary", onclick: () => board.send("next", true) }, strings.next);
     this.message = el("p", { class: "message", role: "status" });
     this.root = el(
       "footer", { class: "bar" }, this.guideText,
-      el("div", { class: "actions" }, this.progress, this.helpButton, this.changeButton, this.submitButton, this.nextButton),
+      el("div", { class: "actions" }, this.progress, this.helpButton, this.skipButton, this.unskipButton, this.changeButton, this.submitButton, this.nextButton),
       this.message,
     );
     this.tellGuide();
@@ -26,6 +28,9 @@ class Bar {
     setText(this.progress, isLocked || !total ? "" : fill(strings.progress, { done: total - board.missing(), total }));
     this.submitButton.hidden = isLocked || !total;
     this.submitButton.setAttribute("aria-disabled", String(Boolean(board.missing() || board.pending)));
+    const hasRated = board.rated().some((answer) => answer.rating);
+    this.skipButton.hidden = hasRated || Boolean(board.data.skip);
+    this.unskipButton.hidden = hasRated || !board.data.skip;
     this.changeButton.hidden = this.nextButton.hidden = !isLocked;
     if (notice) this.tell(notice, true);
     else if (this.noticeShown) this.tell("", false);
@@ -44,6 +49,7 @@ class Bar {
     const { strings, answers } = this.board.data;
     const isDone = answers.some((answer) => answer.status === "done");
     let text = isDone ? strings.guide : strings.waiting;
+    if (this.board.data.skip) text = strings.skipped;
     if (this.board.isLocked()) text = strings.revealed;
     setText(this.guideText, text);
   }
@@ -67,15 +73,4 @@ function ticketPanel(board) {
     panel.append(el("details", {}, el("summary", {}, strings.earlier), ...turns));
   }
   return panel;
-}
-
-function keysDialog(strings) {
-  const rows = strings.key_list.flatMap(([keys, what]) => [
-    el("dt", {}, ...keys.flatMap((key, at) => (at ? [" ", el("kbd", {}, key)] : [el("kbd", {}, key)]))),
-    el("dd", {}, what),
-  ]);
-  const dialog = el("dialog", { "aria-labelledby": "keys-title" });
-  const close = el("button", { type: "button", onclick: () => dialog.close() }, strings.close);
-  dialog.append(el("h2", { id: "keys-title" }, strings.keys), el("dl", {}, ...rows), close);
-  return dialog;
 }

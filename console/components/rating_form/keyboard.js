@@ -3,7 +3,7 @@ function handleKey(board, event) {
   const target = event.composedPath()[0];
   const isInside = event.composedPath().includes(board.root);
   const isNowhere = target === document.body || target === document.documentElement;
-  if (!board.root.isConnected || (!isInside && !isNowhere) || board.keys.open) return;
+  if (!board.root.isConnected || (!isInside && !isNowhere) || board.keys.open || board.skipping.open) return;
   const action = actionOf(board, event, target);
   if (action) {
     event.preventDefault();
@@ -42,7 +42,9 @@ function scoringAction(board, event, target) {
   }
   if (event.key === "Backspace" && cell) return () => board.score(...cell, null);
   if (event.code === "KeyM" && cell) return () => openComment(board.columns.get(cell[0]));
-  const isOnButton = ["BUTTON", "SUMMARY"].includes(target.tagName);
+  if (event.code === "KeyF" && cell) return () => openFlags(board.columns.get(cell[0]));
+  if (event.code === "KeyS" && !board.bar.skipButton.hidden) return () => board.skipping.showModal();
+  const isOnButton = ["BUTTON", "SUMMARY"].includes(target.tagName) || target.type === "checkbox";
   if (event.key === "Enter" && !isOnButton) return () => board.submit();
   return null;
 }
@@ -58,6 +60,11 @@ function step(board, by) {
   const cells = board.cells();
   const at = board.indexOf(board.current) + by;
   board.focusCell(cells[(at + cells.length) % cells.length]);
+}
+
+function openFlags(column) {
+  column.more.open = true;
+  column.flags.values().next().value.focus();
 }
 
 function openComment(column) {

@@ -43,7 +43,8 @@ class RatingForm {
     this.columnsNode = el("div", { class: "columns" });
     this.bar = new Bar(this);
     this.keys = keysDialog(this.data.strings);
-    this.root.replaceChildren(ticketPanel(this), this.columnsNode, this.bar.root, this.keys);
+    this.skipping = skipDialog(this);
+    this.root.replaceChildren(ticketPanel(this), this.columnsNode, this.bar.root, this.keys, this.skipping);
   }
 
   settleOutcome(outcome) {
