@@ -96,7 +96,8 @@ def _ranked(results: ResultsPublic, words: Words) -> str:
 
 def _shares(results: ResultsPublic, words: Words) -> str:
     name = names(results)
-    sentence = words.gettext("{candidate}: {negative} negative, {positive} positive")
+    _ = words.gettext
+    sentence = _("{candidate}: {negative} negative, {positive} positive")
     parts = [
         sentence.format(candidate=name[c.id], negative=words.percent(c.negative), positive=words.percent(c.positive))
         for c in results.candidates
@@ -106,12 +107,14 @@ def _shares(results: ResultsPublic, words: Words) -> str:
 
 
 def _border(results: ResultsPublic, words: Words) -> str:
-    return words.gettext(
+    _ = words.gettext
+    return _(
         "How often each score was given. Scores from {border} count as positive (to the right), the others as negative."
     ).format(border=results.positive_from)
 
 
 def _best_per_metric(results: ResultsPublic, words: Words) -> str:
+    _ = words.gettext
     name, parts = names(results), []
     for weight in results.metrics:
         told = [
@@ -120,7 +123,7 @@ def _best_per_metric(results: ResultsPublic, words: Words) -> str:
         if told:
             mean, best = max(told)
             parts.append(
-                words.gettext("{metric}: {best} is highest with {mean}").format(
+                _("{metric}: {best} is highest with {mean}").format(
                     metric=words.metric(weight.key), best=best, mean=words.value(mean)
                 )
             )

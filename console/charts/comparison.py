@@ -38,7 +38,7 @@ def differences(results: ResultsPublic, words: Words) -> go.Figure:
                 else "–",
                 words.span(pair.always.lower, pair.always.upper) if pair.always else "–",
                 words.p(pair.weighted.p_holm),
-                words.ngettext("{count} ticket", "{count} tickets", pair.weighted.tickets),
+                words.tickets(pair.weighted.tickets),
             ]
             for pair in told
         ],
@@ -52,7 +52,7 @@ def differences(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_yaxes(showgrid=False, range=[-0.6, len(told) - 0.4])
     return style.finish(
         figure,
-        _("Differences in weighted score, paired by ticket"),
+        _("Differences, paired by ticket"),
         words.behind(results),
         height=110 + 58 * max(len(told), 1),
         legend=True,
@@ -97,7 +97,7 @@ def per_metric(results: ResultsPublic, words: Words) -> go.Figure:
         range=[-0.6, len(results.metrics) - 0.4],
         showgrid=False,
     )
-    title = _("The leader's difference on each metric")
+    title = _("The leader on each metric")
     return style.finish(figure, title, words.behind(results), height=110 + 56 * len(results.metrics), legend=True)
 
 
@@ -135,6 +135,6 @@ def sensitivity(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(range=[0, 1], tickformat=".0%", dtick=0.25)
     figure.update_yaxes(showgrid=False)
-    title = _("Who leads, by the weight of each metric")
+    title = _("Who leads, by weight of a metric")
     height = 110 + 44 * max(len(entries), 1)
     return style.finish(figure, title, words.behind(results), height=height, legend=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ships no types
 
 from console.charts import style
-from console.charts.words import Words, behind, names
+from console.charts.words import Words, behind
 from replybench.results_contract import Interval, ResultsPublic
 
 _ACCENT = "#16808f"
@@ -48,9 +48,7 @@ def severity(results: ResultsPublic, words: Words) -> go.Figure:
     )
     figure.add_vline(x=0, line={"width": 1, "color": style.GREY, "dash": "dot"})
     height = 110 + 40 * max(len(told), 1)
-    return style.finish(
-        figure, _("Severity: above (+) or below (−) the other raters"), words.behind(results), height=height
-    )
+    return style.finish(figure, _("Severity of raters"), words.behind(results), height=height)
 
 
 def slots(results: ResultsPublic, words: Words) -> go.Figure:
@@ -64,7 +62,7 @@ def slots(results: ResultsPublic, words: Words) -> go.Figure:
         [style.label(slot.slot) for slot in told],
         [slot.effect or 0.0 for slot in told],
         [slot.interval for slot in told],
-        [words.ngettext("{count} rating", "{count} ratings", slot.ratings) for slot in told],
+        [words.ratings(slot.ratings) for slot in told],
     )
     figure.add_vline(x=0, line={"width": 1, "color": style.GREY, "dash": "dot"})
     figure.update_yaxes(type="category")
@@ -103,9 +101,9 @@ def todo(results: ResultsPublic, words: Words) -> go.Figure:
     most = max((item.failed for item in items), default=1)
     figure.update_xaxes(range=[0, most * 1.18], showticklabels=False, showgrid=False)
     figure.update_yaxes(showgrid=False, type="category")
-    leader = names(results).get(results.todo.candidate or "", "")
-    title = _("Tickets on which {candidate} failed").format(candidate=style.label(leader, 60))
-    return style.finish(figure, title, words.behind(results), height=100 + style.ROW * max(len(items), 1))
+    return style.finish(
+        figure, _("Failed tickets by category"), words.behind(results), height=100 + style.ROW * max(len(items), 1)
+    )
 
 
 def _dots(

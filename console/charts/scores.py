@@ -43,7 +43,7 @@ def weighted(results: ResultsPublic, words: Words) -> go.Figure:
             marker={"size": 13, "color": colour[candidate.id]},
             customdata=[[behind(candidate=candidate.id)]],
             hovertemplate=f"<b>{style.label(name[candidate.id], 40)}</b><br>{words.value(score)}<br>{told}<br>"
-            f"{words.ngettext('{count} ticket', '{count} tickets', candidate.tickets)}<extra></extra>",
+            f"{words.tickets(candidate.tickets)}<extra></extra>",
         )
     figure.update_xaxes(range=[results.lowest - 0.05, results.highest + 0.05], dtick=1)
     figure.update_yaxes(showgrid=False, range=[-0.5, len(results.candidates) - 0.3])

@@ -46,6 +46,8 @@ def label(name: str, width: int = 18) -> str:
 
 def finish(figure: go.Figure, title: str, behind: str, *, height: int, legend: bool = False) -> go.Figure:
     """Give a figure its title, the line of what stands behind it, and the common looks."""
+    # On a narrow screen the legend has one line for each entry.
+    below = 20 + 14 * sum(trace.showlegend is not False for trace in figure.data) if legend else 0
     figure.update_layout(
         title={
             "text": title,
@@ -59,8 +61,8 @@ def finish(figure: go.Figure, title: str, behind: str, *, height: int, legend: b
             "pad": {"t": 12, "l": 4},
             "font": {"size": 16},
         },
-        height=height + (34 if legend else 0),
-        margin={"l": 8, "r": 28, "t": 66, "b": 40 + (34 if legend else 0)},
+        height=height + below,
+        margin={"l": 8, "r": 28, "t": 66, "b": 40 + below},
         showlegend=legend,
         legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         paper_bgcolor="rgba(0,0,0,0)",

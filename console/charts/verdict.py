@@ -13,14 +13,14 @@ def headline(results: ResultsPublic, words: Words) -> str:
         return _unknown(results, words, leader)
     if verdict.reason is Reason.ALL_TIES or verdict.difference is None or verdict.interval is None:
         return _("Not decided: on all {tickets} the candidates scored the same.").format(
-            tickets=words.ngettext("{count} ticket", "{count} tickets", verdict.tickets)
+            tickets=words.tickets(verdict.tickets)
         )
     fields = {
         "leader": leader,
         "other": name[verdict.closest or ""],
         "difference": words.number(abs(verdict.difference), 2),
         "interval": words.span(verdict.interval.lower, verdict.interval.upper),
-        "tickets": words.ngettext("{count} ticket", "{count} tickets", verdict.tickets),
+        "tickets": words.tickets(verdict.tickets),
     }
     if verdict.status == "decided":
         return _("{leader} leads {other} by {difference} (95% interval {interval}) on {tickets}: decided.").format(
@@ -38,7 +38,8 @@ def headline(results: ResultsPublic, words: Words) -> str:
         return _("{start}; at this difference and spread no number of tickets up to 100 000 would decide it.").format(
             start=start
         )
-    more = words.ngettext("about {count} more ticket", "about {count} more tickets", _round(verdict.more_tickets))
+    ngettext = words.ngettext
+    more = ngettext("about {count} more ticket", "about {count} more tickets", _round(verdict.more_tickets))
     return _("{start}, {more} at this spread.").format(start=start, more=more)
 
 
@@ -125,7 +126,7 @@ def differences(results: ResultsPublic, words: Words) -> str:
                 first=name[pair.first],
                 second=name[pair.second],
                 difference=words.signed(pair.weighted.mean),
-                tickets=words.ngettext("{count} ticket", "{count} tickets", pair.weighted.tickets),
+                tickets=words.tickets(pair.weighted.tickets),
                 wins=pair.weighted.wins,
                 ties=pair.weighted.ties,
                 losses=pair.weighted.losses,
@@ -149,7 +150,7 @@ def friedman(results: ResultsPublic, words: Words) -> str:
         statistic=words.number(found.statistic, 2),
         degrees=found.degrees,
         p=words.p(found.p) if (found.p or 0) < 0.001 else f"= {words.p(found.p)}",
-        tickets=words.ngettext("{count} ticket", "{count} tickets", found.tickets),
+        tickets=words.tickets(found.tickets),
     )
 
 
@@ -193,8 +194,13 @@ def todo(results: ResultsPublic, words: Words) -> str:
     """Return what the to-do list is, in words."""
     _ = words.gettext
     failed = sum(item.failed for item in results.todo.items)
-    tickets = words.ngettext("{count} ticket", "{count} tickets", failed)
+    tickets = words.tickets(failed)
     return _(
-        "On {tickets} the best candidate scored below {border} on {metric}: what the help centre should explain "
+        "On {tickets} the leader ({leader}) scored below {border} on {metric}: what the help centre should explain "
         "better, or the next training should see more of."
-    ).format(tickets=tickets, border=results.positive_from, metric=words.metric(results.todo.metric or ""))
+    ).format(
+        tickets=tickets,
+        leader=names(results).get(results.todo.candidate or "", ""),
+        border=results.positive_from,
+        metric=words.metric(results.todo.metric or ""),
+    )

@@ -32,7 +32,8 @@ class Words:
     def metric(self, key: str) -> str:
         """Return a metric's name; '' is the weighted score."""
         if not key:
-            return self.gettext("Weighted score")
+            _ = self.gettext
+            return _("Weighted score")
         return self.metrics.get(key) or key.replace("_", " ").capitalize()
 
     def value(self, figure: float | None, digits: int = 2) -> str:
@@ -58,9 +59,8 @@ class Words:
 
     def span(self, lower: float, upper: float, digits: int = 2) -> str:
         """Return an interval."""
-        return self.gettext("{lower} to {upper}").format(
-            lower=self.number(lower, digits), upper=self.number(upper, digits)
-        )
+        _ = self.gettext
+        return _("{lower} to {upper}").format(lower=self.number(lower, digits), upper=self.number(upper, digits))
 
     def day(self, day: date) -> str:
         """Return a day, the same in all languages."""
@@ -88,18 +88,25 @@ class Words:
 
     def size(self, tickets: int, ratings: int, raters: int) -> str:
         """Return how much stands behind a chart."""
-        return " · ".join(
-            [
-                self.ngettext("{count} ticket", "{count} tickets", tickets),
-                self.ngettext("{count} rating", "{count} ratings", ratings),
-                self.ngettext("{count} rater", "{count} raters", raters),
-            ]
-        )
+        ngettext = self.ngettext
+        counted = ngettext("{count} rater", "{count} raters", raters)
+        return f"{self.tickets(tickets)} · {self.ratings(ratings)} · {counted}"
+
+    def tickets(self, count: int) -> str:
+        """Return a number of tickets."""
+        ngettext = self.ngettext
+        return ngettext("{count} ticket", "{count} tickets", count)
+
+    def ratings(self, count: int) -> str:
+        """Return a number of ratings."""
+        ngettext = self.ngettext
+        return ngettext("{count} rating", "{count} ratings", count)
 
     def behind(self, results: ResultsPublic) -> str:
         """Return how much stands behind all of a study's charts."""
         if results.study.counts_only:
-            return self.gettext("Counts as published: {stated} ratings per candidate and metric stated").format(
+            _ = self.gettext
+            return _("Counts as published; {stated} stated for each").format(
                 stated=max((figure.stated_scores for figure in results.printed if figure.metric), default=0)
             )
         return self.size(results.size.tickets, results.size.ratings, results.size.raters)
