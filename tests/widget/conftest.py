@@ -2,21 +2,17 @@
 
 import shutil
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.e2e.live_stack import SCRIPTED, LiveStack, live_stack
+from tests.widget.helpdesk_page import SAME_SITE, Helpdesk, unpack
 from tests.widget.packing import WIDGET, pack
 from tests.widget.zoho import BACKEND, Zoho
 
-STANDINS = Path(__file__).parent / "standins"
-#: Where Zoho hosts widgets is another site than the helpdesk's; a browser may deny it storage and locks there.
-OTHER_SITE = "https://widget.zappsusercontent.com"
-SAME_SITE = "https://widget.zoho.com"
 OpenWidget = Callable[..., Page]
 
 
@@ -60,38 +56,18 @@ def zoho(stack: LiveStack) -> Zoho:
 @pytest.fixture
 def open_widget(browser: Browser, packed: Path, tmp_path: Path) -> Iterator[OpenWidget]:
     """Open a record of a helpdesk with the widget beside it. Whatever goes to another host fails the test."""
-    contexts, strangers = [], []
-    for host in ("crm", "desk"):
-        with zipfile.ZipFile(packed / f"replybench-{host}.zip") as archive:
-            archive.extractall(tmp_path / host)
+    contexts: list[BrowserContext] = []
+    strangers: list[str] = []
 
     def open_record(
         zoho: Zoho, host: str, record: str, *, width: int = 300, beside: Page | None = None, origin: str = SAME_SITE
     ) -> Page:
-        def answer(route: Route) -> None:
-            url = route.request.url.partition("?")[0]
-            if url == f"https://{host}.zoho.com/server":
-                zoho.serve(route)
-            elif url == f"https://{host}.zoho.com/":
-                route.fulfill(path=STANDINS / f"{host}-host.html")
-            elif url.startswith(f"{origin}/"):
-                route.fulfill(path=tmp_path / host / url.removeprefix(f"{origin}/"))
-            elif url.startswith(("https://live.zwidgets.com/js-sdk/", "https://js.zohostatic.com/")):
-                route.fulfill(path=STANDINS / f"{host}-sdk.js")
-            else:
-                strangers.append(url)
-                route.abort()
-
+        helpdesk = Helpdesk(host, zoho, unpack(packed, host, tmp_path), origin, strangers)
         if beside:
-            context = beside.context
-        else:
-            context = browser.new_context(viewport={"width": width, "height": 900}, locale="en-GB")
-            context.set_default_timeout(20_000)
-            context.route("**/*", answer)
-            contexts.append(context)
-        page = context.new_page()
-        page.goto(f"https://{host}.zoho.com/?record={record}&widget={origin}")
-        return page
+            return helpdesk.open(beside.context, record)
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, locale="en-GB"))
+        contexts[-1].set_default_timeout(20_000)
+        return helpdesk.open(contexts[-1], record)
 
     yield open_record
     for context in contexts:

@@ -15,7 +15,8 @@ from sqlalchemy import text
 
 from db.session import connect
 from tests.e2e.live_stack import LiveStack, live_stack
-from tests.widget.conftest import OTHER_SITE, OpenWidget
+from tests.widget.conftest import OpenWidget
+from tests.widget.helpdesk_page import OTHER_SITE
 from tests.widget.zoho import AGENT, Zoho
 
 expect.set_options(timeout=20_000)

@@ -81,13 +81,15 @@ def test_a_wrong_setting_is_refused(
 
 @pytest.mark.usefixtures("node_modules")
 def test_the_connectors_that_zoho_shows_go_into_the_manifest(tmp_path: Path) -> None:
-    connectors = [{"connectionLinkName": "replybench", "connectionName": "Replybench", "serviceName": "replybench"}]
-    (tmp_path / "connectors.json").write_text(json.dumps(connectors))
+    own = {"connectionLinkName": "replybench", "connectionName": "Replybench", "serviceName": "replybench"}
+    desks = {"connectionLinkName": "replybench_desk", "connectionName": "Desk", "serviceName": "zlabs_integration"}
+    (tmp_path / "connectors.json").write_text(json.dumps([own, desks]))
     file = str(tmp_path / "connectors.json")
     done = pack(tmp_path, REPLYBENCH_URL=BACKEND, ZOHO_DOMAIN="zoho.eu", REPLYBENCH_DESK_CONNECTORS=file)
     assert done.returncode == 0, done.stderr
     manifest = json.loads(zipfile.ZipFile(tmp_path / "dist" / "replybench-desk.zip").read("plugin-manifest.json"))
-    assert manifest["connectors"] == connectors
+    assert manifest["connectors"] == [own]
+    assert manifest["zohoAuthorisation"] == {"type": "connectors", **desks}
     assert manifest["whiteListedDomains"] == [BACKEND, "https://desk.zoho.eu"]
 
 

@@ -74,7 +74,11 @@ function completeDeskManifest(project, config) {
   const file = join(project, "plugin-manifest.json");
   const manifest = JSON.parse(readFileSync(file, "utf8"));
   manifest.whiteListedDomains = [config.url && new URL(config.url).origin, `https://desk.${config.zohoDomain}`].filter(Boolean);
-  if (config.connectors) manifest.connectors = JSON.parse(readFileSync(config.connectors, "utf8"));
+  const connections = config.connectors ? JSON.parse(readFileSync(config.connectors, "utf8")) : [];
+  // A connection to Zoho's own services has a place of its own; among the connectors, zet refuses it.
+  const isZohos = ({ serviceName }) => serviceName === "zlabs_integration";
+  manifest.connectors = connections.filter((connection) => !isZohos(connection));
+  for (const zohos of connections.filter(isZohos)) manifest.zohoAuthorisation = { type: "connectors", ...zohos };
   writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
   for (const widget of manifest.modules.widgets) {
     if (!DESK_LOCATIONS.includes(widget.location)) fail(`Desk has no widget location "${widget.location}"`);

@@ -59,7 +59,7 @@ const en = {
 };
 
 const uk: Record<keyof typeof en, string> = {
-  title: "Запропоновані відповіді",
+  title: "Варіанти відповіді",
   asking: "Надсилаємо звернення …",
   waiting: "Чекає своєї черги …",
   writing: "Пише …",

@@ -62,8 +62,9 @@ export class ScoreForm {
       : input.state === "none"
         ? ""
         : this.t(input.state);
-    if (!this.isChanged || input.problem) setText(this.message, told);
-    this.message.classList.toggle("bad", input.problem !== null);
+    if (this.isChanged && !input.problem) return; // what is being scored now counts, not what was stored before
+    setText(this.message, told);
+    this.message.className = input.problem ? "message bad" : "message";
   }
 
   carryOver(other: ScoreForm): void {
@@ -105,7 +106,7 @@ export class ScoreForm {
     const isBegun = missing.length < this.rows.length && missing.length > 0;
     if (missing.length || this.isChanged) {
       setText(this.message, isBegun ? this.t("missing", { metrics: missing.map((row) => row.name).join(", ") }) : "");
-      this.message.classList.remove("bad");
+      this.message.className = "message hint";
     }
   }
 
