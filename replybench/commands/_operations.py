@@ -1,0 +1,62 @@
+"""What the operator's commands share: the database they work on, and their name in the audit trail."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from db import queries_operations
+from db.session import connect, session_scope
+from replybench.errors import ConfigError
+
+
+class _Settings(BaseSettings):
+    """Where the database is, when no other setting of the backend is at hand."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    database_url: str | None = None
+
+
+@contextmanager
+def operator_database() -> Iterator[Engine]:
+    """Yield DATABASE_URL's database, or the one of the demo that runs from this folder.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    database = connect(_database_url(), pool_size=2)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def operator_session() -> Iterator[Session]:
+    """Yield a session whose changes the audit trail puts down to this operator."""
+    with operator_database() as database, session_scope(database) as session:
+        queries_operations.set_actor(session, operator())
+        yield session
+
+
+def operator() -> str:
+    """Return how the audit trail names who runs this command."""
+    return f"operator:{getpass.getuser()}"
+
+
+def _database_url() -> str:
+    if url := _Settings().database_url:
+        return url
+    try:
+        from replybench.stack import running_stack
+    except ImportError:  # an image without the one-machine stack
+        stack = None
+    else:
+        stack = running_stack()
+    if stack is None:
+        raise ConfigError("Set DATABASE_URL, or start the demo in this folder (make demo).")
+    return stack.database_url
