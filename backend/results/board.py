@@ -45,7 +45,7 @@ class Board:
         As long as PostgreSQL tells of no change, this takes nothing from the database. Viewers who ask for the same
         at once are answered by one computation.
         """
-        mark = self._watch.mark()  # before looking: what is committed in between changes it
+        mark = self.mark  # before looking: what is committed in between changes it
         last = self._last.get(query)
         if mark is not None and last is not None and last[0] == mark:
             return last[1]
@@ -57,6 +57,11 @@ class Board:
                 while len(self._last) > _KEPT:
                     self._last.popitem(last=False)
         return served
+
+    @property
+    def mark(self) -> int | None:
+        """Return what changes when any study does; None while changes are not heard of (see `Watch`)."""
+        return self._watch.mark()
 
     def close(self) -> None:
         """Stop listening for changes."""

@@ -28,7 +28,7 @@ def board(db_engine: Engine) -> Iterator[Board]:
 
 def until_listening(board: Board) -> None:
     deadline = time.monotonic() + 10
-    while board._watch.mark() is None:
+    while board.mark is None:
         assert time.monotonic() < deadline, "the watch did not connect"
         time.sleep(0.02)
 
@@ -57,7 +57,7 @@ def test_new_rating_is_seen_at_once(board: Board, db_engine: Engine) -> None:
 
 def test_without_the_watch_changes_are_still_seen(board: Board, db_engine: Engine) -> None:
     board.close()
-    assert board._watch.mark() is None
+    assert board.mark is None
     before = board.serve(PILOT)
     assert board.serve(PILOT).etag == before.etag
     with session_scope(db_engine) as session:
@@ -67,7 +67,7 @@ def test_without_the_watch_changes_are_still_seen(board: Board, db_engine: Engin
 
 def test_the_watch_comes_back_when_its_connection_is_cut(board: Board, db_engine: Engine) -> None:
     until_listening(board)
-    heard = board._watch.mark()
+    heard = board.mark
     with session_scope(db_engine) as session:
         session.connection().execute(
             text(
@@ -76,7 +76,7 @@ def test_the_watch_comes_back_when_its_connection_is_cut(board: Board, db_engine
             )
         )
     deadline = time.monotonic() + 10
-    while board._watch.mark() in (None, heard):
+    while board.mark in (None, heard):
         assert time.monotonic() < deadline, "the watch did not come back"
         time.sleep(0.05)
 
