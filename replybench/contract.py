@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 SLOTS = "ABCDEFGH"
 MAX_TICKET_CHARS = 50_000
@@ -165,7 +165,7 @@ class RatingWrite(Body):
     `seconds` is the time from the answer's being complete on the screen to the submit, if measured.
     """
 
-    scores: dict[str, int]
+    scores: dict[str, StrictInt]
     comment: Annotated[str, Field(max_length=5_000, pattern=r"^[^\x00]*$")] = ""
     corrected_text: Text | None = None
     seconds: float | None = Field(default=None, ge=0, le=86_400)

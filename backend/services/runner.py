@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 import sqlalchemy
 from sqlmodel import Session
 
+from backend import metrics
 from backend.engines.base import EngineFailure, Finished, Job
 from backend.logs import log
 from backend.services.roster import Seat
@@ -118,6 +119,11 @@ class Runner:
         """How many answers are being written or wait."""
         return sum(not answer.status.is_final for live in self._live.values() for answer in live.answers.values())
 
+    @property
+    def live_watchers(self) -> int:
+        """How many streams are followed here."""
+        return sum(live.watchers for live in self._live.values())
+
     def live(self, suggestion_id: UUID) -> LiveSuggestion | None:
         """Return what this process is working on, if it is this one."""
         return self._live.get(suggestion_id)
@@ -179,6 +185,7 @@ class Runner:
 
     async def _write(self, live: LiveSuggestion, answer: LiveAnswer, seat: Seat, job: Job) -> None:
         """Write one answer to its end, whatever that is."""
+        began = now()
         try:
             async with asyncio.timeout(seat.candidate.timeout_s):
                 values = await self._written(live, answer, seat, job)
@@ -193,6 +200,7 @@ class Runner:
             log().error("answer_failed", candidate=seat.candidate.key, answer=str(answer.id), exc_info=error)
             values = _failed(answer, "engine_failure", "The model failed while it was writing. Ask again.")
         await self._store_end(answer, values)
+        metrics.answer_ended(seat.candidate.key, values, began)
         answer.shown = values["text"]
         answer.status = values["status"]
         self._forget_if_finished(live)

@@ -25,7 +25,6 @@ from replybench.contract import (
     SourcePublic,
     SuggestionPublic,
     TicketPublic,
-    TurnPublic,
 )
 from replybench.errors import NotFound
 
@@ -61,7 +60,7 @@ def suggestion_for(session: Session, suggestion_id: UUID, rater_id: UUID) -> Sug
     ]
     return SuggestionPublic(
         id=rows.suggestion.id,
-        ticket=_ticket(rows),
+        ticket=TicketPublic.model_validate(rows.ticket, from_attributes=True),
         study=rows.study.name,
         created_at=rows.suggestion.created_at,
         answers=answers,
@@ -93,12 +92,6 @@ def rating_public(rating: Rating) -> RatingPublic:
 def candidate_public(candidate: Candidate) -> CandidatePublic:
     """Return who wrote an answer."""
     return CandidatePublic.model_validate(candidate, from_attributes=True)
-
-
-def _ticket(rows: SuggestionRows) -> TicketPublic:
-    earlier = [TurnPublic.model_validate(turn) for turn in rows.ticket.earlier]
-    values = rows.ticket.model_dump(exclude={"earlier"})
-    return TicketPublic(**{key: values[key] for key in TicketPublic.model_fields if key != "earlier"}, earlier=earlier)
 
 
 def _answer(row: AnswerRow, slot: str, rating: Rating | None, *, is_revealed: bool) -> AnswerPublic:
