@@ -3,14 +3,15 @@
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Error, Playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright
 
-from db.embedded import start_embedded
+from db.embedded import embedded_postgres
 from db.migrate import upgrade
 from db.session import connect
 from replybench.stack import Service, own_command
@@ -51,40 +52,56 @@ class LiveStack:
 
 
 @contextmanager
-def live_stack(folder: Path, lineup: Path, *, model_cache: Path | None = None) -> Iterator[LiveStack]:
-    """Run a stack that keeps its data in `folder` while the block runs."""
-    database_url = start_embedded(folder / "postgres")
-    engine = connect(database_url)
-    upgrade(engine)
-    engine.dispose()
-    api_key = secrets.token_urlsafe(24)
-    ports = _free_ports(2)
-    cache = model_cache or ROOT / ".replybench" / "models"
-    backend = Service(
-        name="backend",
-        command=own_command("serve", "--port", str(ports[0])),
-        environment={
-            "API_KEY": api_key, "DATABASE_URL": database_url, "LINEUP": str(lineup), "MODEL_CACHE_DIR": str(cache),
-            "OPENAI_API_KEY": "", "LEASE_S": "3",
-        },
-        health_url=f"http://127.0.0.1:{ports[0]}/readyz",
-        log=folder / "backend.log",
-    )  # fmt: skip
-    console = Service(
-        name="console",
-        command=own_command("console", "--port", str(ports[1])),
-        environment={"API_KEY": api_key, "BACKEND_URL": f"http://127.0.0.1:{ports[0]}"},
-        health_url=f"http://127.0.0.1:{ports[1]}/_stcore/health",
-        log=folder / "console.log",
-    )
+def live_stack(lineup: Path) -> Iterator[LiveStack]:
+    """Run a stack of its own while the block runs.
+
+    Its data lie in a plain temporary folder: PostgreSQL gives itself another user when the tests run as root, who may
+    not enter pytest's own folders.
+    """
+    with tempfile.TemporaryDirectory(prefix="replybench-e2e-", ignore_cleanup_errors=True) as folder:
+        yield from _stack_in(Path(folder), lineup)
+
+
+def _stack_in(folder: Path, lineup: Path) -> Iterator[LiveStack]:
     with ExitStack() as cleanup:
-        for service in (backend, console):
+        database_url = cleanup.enter_context(embedded_postgres(folder / "postgres"))
+        engine = connect(database_url)
+        upgrade(engine)
+        engine.dispose()
+        stack = _services(folder, lineup, database_url)
+        for service in (stack.backend, stack.console):
             cleanup.callback(service.stop)
             service.start()
-        for service in (backend, console):
+        for service in (stack.backend, stack.console):
             service.wait_until_healthy(lambda line: None)
-        console_url = f"http://127.0.0.1:{ports[1]}"
-        yield LiveStack(backend, console, console_url, f"http://127.0.0.1:{ports[0]}", database_url, api_key)
+        yield stack
+
+
+def _services(folder: Path, lineup: Path, database_url: str) -> LiveStack:
+    api_key = secrets.token_urlsafe(24)
+    backend_port, console_port = _free_ports(2)
+    backend_url, console_url = f"http://127.0.0.1:{backend_port}", f"http://127.0.0.1:{console_port}"
+    backend = Service(
+        name="backend",
+        command=own_command("serve", "--port", str(backend_port)),
+        environment={
+            "API_KEY": api_key,
+            "DATABASE_URL": database_url,
+            "LINEUP": str(lineup),
+            "OPENAI_API_KEY": "",
+            "LEASE_S": "3",
+        },
+        health_url=f"{backend_url}/readyz",
+        log=folder / "backend.log",
+    )
+    console = Service(
+        name="console",
+        command=own_command("console", "--port", str(console_port)),
+        environment={"API_KEY": api_key, "BACKEND_URL": backend_url},
+        health_url=f"{console_url}/_stcore/health",
+        log=folder / "console.log",
+    )
+    return LiveStack(backend, console, console_url, backend_url, database_url, api_key)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -109,3 +126,36 @@ def launch(playwright: Playwright) -> Browser:
             "The browser tests need Chromium. Install your system's package 'chromium', "
             "or run: .venv/bin/playwright install --with-deps chromium"
         ) from error
+
+
+@contextmanager
+def pages_of(browser: Browser, stack: LiveStack) -> Iterator[Callable[..., Page]]:
+    """Yield a function that opens the console in a browser session of its own.
+
+    Raises:
+        AssertionError: at the end, if a page fetched anything from another host.
+    """
+    contexts: list[BrowserContext] = []
+    strangers: list[str] = []
+
+    def watch(url: str) -> None:
+        if url.startswith(("http:", "https:", "ws:", "wss:")) and "//127.0.0.1:" not in url:
+            strangers.append(url)
+
+    def open_page(
+        path: str = "/", *, width: int = 1440, height: int = 900, locale: str = "en-GB", scheme: str = "light"
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme, timezone_id="Europe/Kyiv"
+        )
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("request", lambda request: watch(request.url))
+        page.goto(stack.console_url + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not strangers, f"the console fetched from other hosts: {strangers}"

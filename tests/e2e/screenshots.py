@@ -3,7 +3,6 @@
 import argparse
 import random
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,8 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="replybench-pictures-") as folder,
-        live_stack(Path(folder), options.lineup) as stack,
+        live_stack(options.lineup) as stack,
         sync_playwright() as playwright,
     ):
         fill(stack, options.tickets)

@@ -82,7 +82,7 @@ def test_a_ticket_is_skipped_and_an_answer_flagged_with_the_keyboard(new_page: N
     expect(page.get_by_text("skipped", exact=True)).to_be_visible()
     page.get_by_role("link", name=TICKET).click()
     page.get_by_role("button", name="Take back the skip").click()
-    expect(page.get_by_role("button", name="Skip")).to_be_visible()
+    expect(page.get_by_role("button", name="Skip", exact=True)).to_be_visible()
 
 
 def test_the_keys_are_shown_on_a_question_mark(new_page: NewPage) -> None:

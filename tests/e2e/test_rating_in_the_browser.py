@@ -63,7 +63,7 @@ def test_paste_a_ticket_score_three_answers_and_see_who_wrote_them(new_page: New
     expect(results.get_by_text(re.compile(rf"\b{before + 3} ratings\b")).first).to_be_visible(timeout=15_000)
     if is_calm():
         assert time.monotonic() - began < 3
-    expect(results.locator(".js-plotly-plot").first).to_be_visible()
+    expect(results.locator(".js-plotly-plot").first).to_be_visible(timeout=20_000)
     expect(results.get_by_text("Script 'careful': ").first).to_be_visible()
     assert names == {"Script 'careful'", "Script 'brief'", "Script 'rambling'"}
     stored = ratings_of(stack, suggestion_in(page))
