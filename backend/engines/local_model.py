@@ -168,20 +168,26 @@ def _adapter_names(candidates: Sequence[Candidate]) -> dict[str, str]:
 
 
 def _with_adapters(model: nn.Module, adapters: dict[str, str]) -> Any:
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
     wrapped: Any = None
     for origin, name in adapters.items():
-        shown = Path(origin).name if origin.startswith("/") else origin
         try:
-            # The adapters take the base's dtype: mixed dtypes would cost a conversion in every layer.
             if wrapped is None:
-                wrapped = PeftModel.from_pretrained(model, origin, adapter_name=name, autocast_adapter_dtype=False)
-            else:
-                wrapped.load_adapter(origin, adapter_name=name, autocast_adapter_dtype=False)
+                config = PeftConfig.from_pretrained(origin)
+                # The adapters take the base's dtype: mixed dtypes would cost a conversion in every layer.
+                wrapped = PeftModel(model, config, adapter_name=name, autocast_adapter_dtype=False)
+            loaded = wrapped.load_adapter(origin, adapter_name=name, autocast_adapter_dtype=False)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ConfigError(
-                f"The adapter '{shown}' does not fit its base, or is not complete ({type(error).__name__}). "
-                "Check 'base' and 'adapter' in the lineup."
-            ) from error
+            raise _misfit(origin) from error
+        # PEFT only warns of these, and then answers with an adapter that is half random.
+        if loaded.missing_keys or loaded.unexpected_keys:
+            raise _misfit(origin)
     return wrapped
+
+
+def _misfit(origin: str) -> ConfigError:
+    shown = Path(origin).name if origin.startswith("/") else origin
+    return ConfigError(
+        f"The adapter '{shown}' does not fit its base, or is not complete. Check 'base' and 'adapter' in the lineup."
+    )

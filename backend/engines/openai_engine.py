@@ -25,7 +25,7 @@ _CONNECT_S = 10.0
 _CHARS_PER_TOKEN = 3
 #: OpenAI takes four; the first is the one that matters, the others are cut off here.
 _MAX_STOPS = 4
-_KEY_LIKE = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.\-]{4,}")
+_KEY_LIKE = re.compile(r"\b(?:sk-|pk-|Bearer )[\w*.\-]{4,}")
 _LONGEST_WORDS = 300
 
 
@@ -57,8 +57,10 @@ class OpenAIEngine:
         import openai
 
         job, was_cut = fit(job, job.candidate.max_prompt_tokens * _CHARS_PER_TOKEN, _RULER)
+        has_begun = False
         try:
             async for item in self._asked(job, was_cut=was_cut):
+                has_begun = True
                 yield item
         except EngineFailure:
             raise
@@ -67,7 +69,7 @@ class OpenAIEngine:
         except openai.APIStatusError as error:
             raise self._status_failure(error, job) from error
         except openai.APIConnectionError as error:
-            raise EngineFailure("The provider cannot be reached. Ask again later.", reason="unreachable") from error
+            raise (_broken() if has_begun else _unreachable()) from error
         except openai.APIError as error:  # told within the stream
             words = self._words(error.message, job)
             raise EngineFailure(f"The provider broke off: {words}", reason="provider_error") from error
@@ -178,6 +180,10 @@ _RULER: Ruler[str] = Ruler(measure=_length, split=list, join="".join)
 
 def _broken() -> EngineFailure:
     return EngineFailure("The connection to the provider broke in the middle. Ask again.", reason="broken_stream")
+
+
+def _unreachable() -> EngineFailure:
+    return EngineFailure("The provider cannot be reached. Ask again later.", reason="unreachable")
 
 
 def _seconds(header: str | None) -> int | None:

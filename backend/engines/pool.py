@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.engines.base import Engine
+from backend.logs import log
 from backend.settings import Settings
 from replybench.errors import ConfigError
 from replybench.lineups import Candidate, Lineup, load_lineup
@@ -15,8 +16,18 @@ def read_lineup(settings: Settings) -> Lineup:
     In a candidate, ``model = "$OPENAI_MODEL"`` is the setting's value, and ``{model}`` in its name shows it.
     """
     lineup = load_lineup(settings.lineup).resolved(settings.available())
-    candidates = tuple(_filled(candidate, settings) for candidate in lineup.candidates)
+    candidates = tuple(_servable(_filled(candidate, settings)) for candidate in lineup.candidates)
     return lineup.model_copy(update={"candidates": candidates})
+
+
+def _servable(candidate: Candidate) -> Candidate:
+    """Return the candidate, on the transformers engine where the fast one's library has no build for this system."""
+    from backend.engines.fast_engine import is_installed
+
+    if candidate.engine != "fast" or is_installed():
+        return candidate
+    log().warning("fast_engine_not_installed", candidate=candidate.key, told="The transformers engine serves it.")
+    return candidate.model_copy(update={"engine": "transformers"})
 
 
 def _filled(candidate: Candidate, settings: Settings) -> Candidate:
@@ -48,7 +59,7 @@ def _shared(candidate: Candidate) -> tuple[str | None, ...]:
     """Return what candidates must have in common to share an engine."""
     if candidate.engine == "openai":
         return (candidate.engine, candidate.base_url)
-    if candidate.engine == "scripted":
+    if candidate.engine in {"scripted", "fast"}:
         return (candidate.engine,)
     return (candidate.engine, candidate.base, candidate.revision, candidate.quantisation, candidate.dtype)
 
@@ -74,8 +85,10 @@ def _transformers(candidates: list[Candidate], settings: Settings) -> Engine:
     return TransformersEngine(candidates, settings)
 
 
-def _fast(candidates: list[Candidate], _: Settings) -> Engine:
-    raise ConfigError(f"candidate '{candidates[0].key}': engine 'fast' is not part of this version.")
+def _fast(candidates: list[Candidate], settings: Settings) -> Engine:
+    from backend.engines.fast_engine import FastEngine
+
+    return FastEngine(candidates, settings)
 
 
 _MAKERS: dict[str, Callable[[list[Candidate], Settings], Engine]] = {

@@ -18,6 +18,8 @@ from replybench.contract import AnswerChanged, AnswerDelta, AnswerPublic, Answer
 
 #: How often the database is asked about answers that another process writes, in seconds.
 POLL_S = 0.5
+#: Before the database is looked at again, so that a disagreement between it and memory is no busy loop.
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +61,40 @@ async def follow(desk: Desk, suggestion_id: UUID) -> AsyncGenerator[list[State],
         yield states
         if all(state.status.is_final for state in states):
             return
-        written_here = live is not None and all(state.status.is_final or state.id in live.answers for state in states)
-        if live is not None and written_here:
+        if live is not None and _is_all_here(states, live):
             async with aclosing(_follow_here(live, rows)) as moments:
                 async for moment in moments:
                     yield moment
+            await asyncio.sleep(_PAUSE_S)
         else:
             await asyncio.sleep(POLL_S)
 
 
+def _is_all_here(states: list[State], live: LiveSuggestion) -> bool:
+    """Whether all that is unfinished is written by this process."""
+    return all(state.status.is_final or state.id in live.answers for state in states)
+
+
 async def _follow_here(live: LiveSuggestion, rows: Sequence[Row[Any]]) -> AsyncGenerator[list[State], None]:
-    """Follow memory until an answer ends or is asked for again (then the database is looked at anew)."""
-    known = {answer_id: answer.status.is_final for answer_id, answer in live.answers.items()}
+    """Follow memory until it says more than `rows` can show: an answer has ended, or was asked for again."""
     live.join()
     try:
         while True:
             changed = live.changed
-            if {key: answer.status.is_final for key, answer in live.answers.items()} != known:
+            if _is_outdated(rows, live):
                 return
             yield _merged(rows, live)
             await changed.wait()
     finally:
         live.leave()
+
+
+def _is_outdated(rows: Sequence[Row[Any]], live: LiveSuggestion) -> bool:
+    ended = {row.id: AnswerStatus(row.status).is_final for row in rows}
+    return any(
+        not ended.get(answer.id, True) if answer.status.is_final else answer.id not in ended
+        for answer in live.answers.values()
+    )
 
 
 def _merged(rows: Sequence[Row[Any]], live: LiveSuggestion | None) -> list[State]:

@@ -64,7 +64,8 @@ async def _stream(app: FastAPI, model: str, *, chat: bool) -> AsyncIterator[str]
         reason = {"long": "length", "filtered": "content_filter"}.get(model, "stop")
         yield _chunk(chat, "", reason)
         usage = {"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30}
-        yield f"data: {json.dumps({'id': 'x', 'object': 'chunk', 'created': 1, 'model': model, 'choices': [], 'usage': usage})}\n\n"
+        last = {"id": "x", "object": "chunk", "created": 1, "model": model, "choices": [], "usage": usage}
+        yield f"data: {json.dumps(last)}\n\n"
         yield "data: [DONE]\n\n"
     except asyncio.CancelledError:
         app.state.cut_off += 1

@@ -72,7 +72,14 @@ async def test_what_is_sent(server: tuple[str, FastAPI]) -> None:
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "Subject: Refund\n\nWhere is my refund?"},
     ]
-    expected = {"max_tokens": 77, "temperature": 0.5, "top_p": 0.9, "seed": 3, "repetition_penalty": 1.2, "stop": ["END"]}
+    expected = {
+        "max_tokens": 77,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": 3,
+        "repetition_penalty": 1.2,
+        "stop": ["END"],
+    }
     assert {key: body[key] for key in expected} == expected
 
 

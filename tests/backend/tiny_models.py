@@ -13,7 +13,7 @@ CHAT = (
     "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
 )
 CORPUS = [
-    "### Subject: Password\n### Question: I forgot my password, how do I get back into my campaign?\n### Answer: Hello,",
+    "### Subject: Password\n### Question: I forgot my password, how do I get back in?\n### Answer: Hello,",
     "Як мені повернути доступ до збору? Дякую! 👍 Naïve café – “quotes”.",
 ]
 
