@@ -43,8 +43,8 @@ def packed(node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
-    with live_stack(tmp_path_factory.mktemp("widget-stack"), SCRIPTED) as running:
+def stack() -> Iterator[LiveStack]:
+    with live_stack(SCRIPTED) as running:
         yield running
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.live_stack import ROOT, SCRIPTED, launch, live_stack
+from tests.e2e.live_stack import DEMO, ROOT, launch, live_stack
 from tests.widget.helpdesk_page import Helpdesk, unpack
 from tests.widget.packing import pack
 from tests.widget.zoho import BACKEND, Zoho
 
 IMAGES = ROOT / "docs" / "images"
-METRICS = {"content": 4, "grammar": 5, "structure": 4, "style": 3}
+METRICS = {"content": 3, "grammar": 5, "structure": 4, "style": 4}
+PATIENCE_MS = 180_000
 RECORD = "4150868000003194003"
 CASE = {
     "id": RECORD,
@@ -23,8 +24,8 @@ CASE = {
 
 def settled(page: Page) -> None:
     """Wait until all answers are complete."""
-    expect(page.frame_locator("#widget").get_by_role("tab")).to_have_count(3, timeout=30_000)
-    expect(page.frame_locator("#widget").locator(".tabs .busy")).to_have_count(0, timeout=30_000)
+    expect(page.frame_locator("#widget").get_by_role("tab")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(page.frame_locator("#widget").locator(".tabs .busy")).to_have_count(0, timeout=PATIENCE_MS)
 
 
 def picture(page: Page, name: str) -> None:
@@ -48,8 +49,8 @@ def take(browser: Browser, crm: Helpdesk, desk: Helpdesk) -> None:
     """Take all pictures."""
     narrow = crm.open(browser.new_context(viewport={"width": 300, "height": 700}), RECORD)
     settled(narrow)
-    for metric in ("content", "grammar"):
-        narrow.frame_locator("#widget").locator(f'input[name="A-{metric}"][value="4"]').check()
+    for metric, value in (("content", 2), ("grammar", 5)):
+        narrow.frame_locator("#widget").locator(f'input[name="A-{metric}"][value="{value}"]').check()
     picture(narrow, "crm-300")
 
     wide = crm.open(browser.new_context(viewport={"width": 600, "height": 700}), RECORD)
@@ -68,13 +69,13 @@ def take(browser: Browser, crm: Helpdesk, desk: Helpdesk) -> None:
 
 
 def main() -> None:
-    """Run a scripted backend and take the pictures of the packed widget."""
+    """Run the demo's backend and take the pictures of the packed widget."""
     with tempfile.TemporaryDirectory(prefix="replybench-widget-") as name, sync_playwright() as playwright:
         folder = Path(name)
         done = pack(folder, REPLYBENCH_URL=BACKEND)
         if done.returncode:
             raise SystemExit(done.stderr)
-        with live_stack(folder, SCRIPTED) as stack:
+        with live_stack(DEMO) as stack:
             zoho = Zoho(stack.backend_url, stack.api_key)
             zoho.records[RECORD] = {**CASE, "subject": CASE["Subject"], "contactName": "Maria Lopez"}
             message = {"id": "1", "direction": "in", "createdTime": "1", "plainText": str(CASE["Description"])}

@@ -331,7 +331,7 @@ def evil_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
         lineup += f'[[candidates]]\nkey = "c{number}"\nname = "Candidate <b>{number}</b>"\nengine = "scripted"\n'
         lineup += f"script = {json.dumps(script)}\n"  # a JSON string is a TOML string
     (folder / "evil.toml").write_text(lineup)
-    with live_stack(folder, folder / "evil.toml") as running:
+    with live_stack(folder / "evil.toml") as running:
         yield running
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from replybench.embedded_model import DEFAULT_CACHE
 from tests.e2e.live_stack import DEMO, LiveStack, live_stack
 from tests.widget.conftest import OpenWidget
 from tests.widget.test_widget_in_the_browser import crm_case, score, tab, widget
@@ -15,8 +14,8 @@ PATIENCE_MS = 120_000
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
-    with live_stack(tmp_path_factory.mktemp("widget-demo"), DEMO, model_cache=DEFAULT_CACHE) as running:
+def stack() -> Iterator[LiveStack]:
+    with live_stack(DEMO) as running:
         yield running
 
 

@@ -8,7 +8,6 @@ const en = {
   nothing: "This record has no subject and no description yet, so there is nothing to answer.",
   noRecord: "Open a case or a ticket to see suggested answers.",
   away: "The service cannot be reached. Trying again in {seconds} s.",
-  awayNow: "The service cannot be reached. Trying again …",
   notConfigured: "This widget was packed without the address of a backend. Pack it again with REPLYBENCH_URL set.",
   failed: "The answers could not be had.",
   again: "Try again",
@@ -59,14 +58,13 @@ const en = {
 };
 
 const uk: Record<keyof typeof en, string> = {
-  title: "Варіанти відповіді",
+  title: "Відповіді",
   asking: "Надсилаємо звернення …",
   waiting: "Чекає своєї черги …",
   writing: "Пише …",
   nothing: "У цього запису ще немає ні теми, ні опису, тому відповідати немає на що.",
   noRecord: "Відкрийте звернення, щоб побачити запропоновані відповіді.",
   away: "Сервіс недоступний. Наступна спроба за {seconds} с.",
-  awayNow: "Сервіс недоступний. Пробуємо ще раз …",
   notConfigured: "Віджет зібрано без адреси сервера. Зберіть його знову, задавши REPLYBENCH_URL.",
   failed: "Не вдалося отримати відповіді.",
   again: "Спробувати ще раз",

@@ -20,6 +20,8 @@ export interface Update {
   state: State;
   /** Seconds until the next try while the service is away; null while it is there. */
   awaySeconds: number | null;
+  /** Why the last thing that was asked for on this record was refused. */
+  refused: string | null;
 }
 
 const SUBJECT_MAX = 500;
@@ -29,6 +31,7 @@ export class Session {
   private aborter = new AbortController();
   private state: State = { phase: "idle" };
   private awaySeconds: number | null = null;
+  private refused: string | null = null;
   private openId: string | null = null;
 
   constructor(
@@ -74,7 +77,12 @@ export class Session {
     const { record, suggestion } = this.state;
     const signal = this.begin();
     void this.guarded(signal, async () => {
-      await first(signal);
+      try {
+        await first(signal);
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        this.refused = error.message; // the answers that are there stay
+      }
       await this.watch(record, suggestion.id, signal);
     });
   }
@@ -83,6 +91,7 @@ export class Session {
     this.aborter.abort(new DOMException("Another record was opened.", "AbortError"));
     this.aborter = new AbortController();
     this.awaySeconds = null;
+    this.refused = null;
     return this.aborter.signal;
   }
 
@@ -173,11 +182,16 @@ export class Session {
   private tellAway(seconds: number | null): void {
     if (this.awaySeconds === seconds) return;
     this.awaySeconds = seconds;
-    this.listener({ state: this.state, awaySeconds: seconds });
+    this.tell();
   }
 
   private set(state: State): void {
     this.state = state;
-    this.listener({ state, awaySeconds: this.awaySeconds });
+    this.tell();
+  }
+
+  private tell(): void {
+    const { state, awaySeconds, refused } = this;
+    this.listener({ state, awaySeconds, refused });
   }
 }

@@ -85,9 +85,9 @@ class Widget {
     this.session?.open(id);
   }
 
-  private onUpdate({ state, awaySeconds }: Update): void {
+  private onUpdate({ state, awaySeconds, refused }: Update): void {
     this.state = state;
-    this.view.setNotice(awaySeconds === null ? "" : this.t("away", { seconds: awaySeconds }));
+    this.view.setNotice(awaySeconds === null ? (refused ?? "") : this.t("away", { seconds: awaySeconds }));
     this.render();
   }
 

@@ -3,7 +3,13 @@ import { ALL_TEXTS, firstLanguage, type Key, translator } from "../src/i18n";
 
 const names = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).sort();
 
+const sources = Object.values(import.meta.glob<string>("../src/**/*.ts", { query: "?raw", import: "default", eager: true }));
+
 describe("texts", () => {
+  it.each(Object.keys(ALL_TEXTS.en))("%s is shown somewhere", (key) => {
+    expect(sources.some((source) => source.includes(`"${key}"`))).toBe(true);
+  });
+
   it.each(Object.keys(ALL_TEXTS.en) as Key[])("%s is there in both languages with the same values", (key) => {
     expect(ALL_TEXTS.uk[key]).not.toBe("");
     expect(names(ALL_TEXTS.uk[key])).toEqual(names(ALL_TEXTS.en[key]));

@@ -195,6 +195,17 @@ describe("a session", () => {
     expect(host.sent("POST", `/api/answers/${uuid(1)}/retry`)).toHaveLength(1);
   });
 
+  it("keeps the answers when a retry is refused, and tells why", async () => {
+    const one = session();
+    one.open("7");
+    await until(() => shown().length === 1);
+    host.reply = (request) =>
+      request.url.endsWith("/retry") ? { code: "conflict", message: "Ask the ticket again instead." } : reply(request);
+    one.retry(answer(1));
+    await until(() => last().refused !== null);
+    expect(last()).toMatchObject({ refused: "Ask the ticket again instead.", state: { phase: "answers" } });
+  });
+
   it.each([{ id: "x" }, { ...suggestion(1), answers: [{ id: uuid(1) }] }, "text", null, [1]])(
     "takes %j for no answer at all",
     async (body) => {
