@@ -48,7 +48,7 @@ FROM answers CROSS JOIN generate_series(0, :per_ticket - 1) AS r
 """
 
 _DRAWN = """
-CREATE FUNCTION pg_temp.drawn(luck float, k bigint) RETURNS int VOLATILE LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION pg_temp.drawn(luck float, k bigint) RETURNS int VOLATILE LANGUAGE sql AS $$
     SELECT greatest(1, least(5, round(2.2 + 0.15 * k + 1.6 * luck + 1.8 * random() - 0.9)::int)) $$
 """
 

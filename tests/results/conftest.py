@@ -8,8 +8,6 @@ import streamlit as st
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from backend.main import create_app
-from backend.settings import Settings
 from console import state
 from console.backend_client import BackendClient
 from console.settings import ConsoleSettings
@@ -21,6 +19,9 @@ LINEUP = Path(__file__).resolve().parents[2] / "lineups" / "scripted.toml"
 @pytest.fixture
 def api(db_engine: Engine, database_url: str) -> Iterator[TestClient]:
     """A client of the API with its key."""
+    from backend.main import create_app  # the whole backend takes long to import, and most tests here do without
+    from backend.settings import Settings
+
     app = create_app(Settings(database_url=database_url, api_key=KEY, lineup=LINEUP, _env_file=None))
     with TestClient(app, headers={"Authorization": f"Bearer {KEY}"}) as client:
         yield client
