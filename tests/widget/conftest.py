@@ -4,13 +4,18 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
+from sqlalchemy import text
 
+from db.session import connect
 from tests.e2e.live_stack import SCRIPTED, LiveStack, live_stack
 from tests.widget.helpdesk_page import SAME_SITE, Helpdesk, unpack
 from tests.widget.packing import WIDGET, pack
+from tests.widget.steps import Rows
 from tests.widget.zoho import BACKEND, Zoho
 
 OpenWidget = Callable[..., Page]
@@ -73,3 +78,22 @@ def open_widget(browser: Browser, packed: Path, tmp_path: Path) -> Iterator[Open
     for context in contexts:
         context.close()
     assert not strangers, f"the widget fetched from other hosts: {strangers}"
+
+
+@pytest.fixture
+def rows(stack: LiveStack) -> Iterator[Rows]:
+    """Ask the database of the stack."""
+    engine = connect(stack.database_url)
+
+    def ask(sql: str, **values: Any) -> list[dict[str, Any]]:
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+    yield ask
+    engine.dispose()
+
+
+@pytest.fixture
+def record() -> str:
+    """The id of a record that no other test uses."""
+    return str(uuid4().int)[:18]

@@ -3,93 +3,13 @@
 Zoho is stood in for (standins/, zoho.py); the packed widget, the browser, the backend and PostgreSQL are real.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterator
-from typing import Any
-from uuid import uuid4
-
 import pytest
-from playwright.sync_api import FrameLocator, Locator, Page, expect
-from sqlalchemy import text
+from playwright.sync_api import expect
 
-from db.session import connect
-from tests.e2e.live_stack import LiveStack, live_stack
+from tests.e2e.live_stack import LiveStack
 from tests.widget.conftest import OpenWidget
-from tests.widget.helpdesk_page import OTHER_SITE
+from tests.widget.steps import METRICS, Rows, crm_case, ratings_of, score, tab, uses_of, wait_for_answers, widget
 from tests.widget.zoho import AGENT, Zoho
-
-expect.set_options(timeout=20_000)
-METRICS = ("content", "grammar", "structure", "style")
-Rows = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture
-def rows(stack: LiveStack) -> Iterator[Rows]:
-    """Ask the database of the stack."""
-    engine = connect(stack.database_url)
-
-    def ask(sql: str, **values: Any) -> list[dict[str, Any]]:
-        with engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
-
-    yield ask
-    engine.dispose()
-
-
-@pytest.fixture
-def record() -> str:
-    """The id of a record that no other test uses."""
-    return str(uuid4().int)[:18]
-
-
-def crm_case(record: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": record,
-        "Subject": "Locked out",
-        "Description": "I forgot my password, how do I get back into my campaign?",
-        "Related_To": {"id": "500", "name": "Maria Lopez"},
-        **changes,
-    }
-
-
-def widget(page: Page) -> FrameLocator:
-    return page.frame_locator("#widget")
-
-
-def tab(page: Page, slot: str) -> Locator:
-    return widget(page).get_by_role("tab", name=f"Answer {slot}")
-
-
-def score(page: Page, slot: str, value: int, *, clicks: int = 1) -> None:
-    """Score the answer that is shown with the same value on each metric, and save with `clicks` fast clicks."""
-    for metric in METRICS:
-        widget(page).locator(f'input[name="{slot}-{metric}"][value="{value}"]').check()
-    widget(page).get_by_role("button", name="Save scores").click(click_count=clicks)
-
-
-def wait_for_answers(page: Page, count: int = 3) -> None:
-    expect(widget(page).get_by_role("tab")).to_have_count(count)
-    expect(widget(page).locator(".tabs .busy")).to_have_count(0)
-
-
-def ratings_of(rows: Rows, record: str) -> list[dict[str, Any]]:
-    return rows(
-        """SELECT rating.*, ticket.source, rater.name AS rater FROM rating
-           JOIN rater ON rater.id = rating.rater_id JOIN answer ON answer.id = rating.answer_id
-           JOIN suggestion ON suggestion.id = answer.suggestion_id JOIN ticket ON ticket.id = suggestion.ticket_id
-           WHERE ticket.external_id = :record ORDER BY rating.slot""",
-        record=record,
-    )
-
-
-def uses_of(rows: Rows, record: str) -> list[dict[str, Any]]:
-    return rows(
-        """SELECT usage.* FROM usage JOIN answer ON answer.id = usage.answer_id
-           JOIN suggestion ON suggestion.id = answer.suggestion_id JOIN ticket ON ticket.id = suggestion.ticket_id
-           WHERE ticket.external_id = :record ORDER BY usage.created_at""",
-        record=record,
-    )
 
 
 def test_crm_from_the_open_case_to_ratings_that_are_stored_once(
@@ -190,22 +110,6 @@ def test_what_was_scored_survives_a_dead_backend_and_a_reload(
     assert len(rows("SELECT id FROM ticket WHERE external_id = :record", record=record)) == 1
 
 
-def test_it_works_where_the_browser_denies_storage_and_locks(
-    open_widget: OpenWidget, zoho: Zoho, rows: Rows, record: str
-) -> None:
-    zoho.records[record] = crm_case(record)
-    page = open_widget(zoho, "crm", record, origin=OTHER_SITE)
-    wait_for_answers(page)
-    denied = page.frames[1].evaluate("() => navigator.locks.request('x', () => '').then(() => false, () => true)")
-    assert denied, "this browser gives a frame of another site its storage, so this test tests nothing"
-    zoho.outage = "request_lost"
-    score(page, "A", 4, clicks=2)
-    expect(widget(page).get_by_text("Keep this page open")).to_be_visible()
-    zoho.outage = "none"
-    expect(widget(page).get_by_text("Saved.")).to_be_visible()
-    assert len(ratings_of(rows, record)) == 1
-
-
 def test_two_tabs_on_one_record_ask_the_models_once(
     open_widget: OpenWidget, zoho: Zoho, rows: Rows, record: str
 ) -> None:
@@ -301,61 +205,3 @@ def test_it_can_be_used_with_the_keyboard_alone(open_widget: OpenWidget, zoho: Z
     page.keyboard.press("Enter")
     expect(widget(page).get_by_text("Saved.")).to_be_visible()
     assert [(one["slot"], one["scores"]["style"]) for one in ratings_of(rows, record)] == [("B", 2)]
-
-
-def test_the_key_is_nowhere_in_the_browser(open_widget: OpenWidget, zoho: Zoho, record: str) -> None:
-    zoho.records[record] = crm_case(record)
-    seen: list[str] = []
-    page = open_widget(zoho, "crm", record)
-    page.on("request", lambda request: seen.append(str(request.all_headers()) + (request.post_data or "")))
-    page.reload()
-    wait_for_answers(page)
-    score(page, "A", 4)
-    expect(widget(page).get_by_text("Saved.")).to_be_visible()
-    storage = page.frames[1].evaluate("JSON.stringify({...localStorage}) + document.cookie")
-    assert len(seen) > 5
-    assert zoho.api_key not in "".join(seen) + storage + "".join(frame.content() for frame in page.frames)
-
-
-EVIL = """<script>window.hit=1</script><img src=x onerror="window.hit=1"><svg/onload=window.hit=1>
-[click](javascript:window.hit=1) </div><iframe srcdoc="<script>parent.hit=1</script>"></iframe> {{7*7}} ${7*7}"""
-
-
-@pytest.fixture(scope="module")
-def evil_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
-    """A backend whose models answer with markup, or fail with it in the message."""
-    folder = tmp_path_factory.mktemp("evil")
-    scripts = [f"text = '''{EVIL}\nDear {{name}}, {{order_id}}'''", f"fail_after = 0\nerror = '''{EVIL}'''"]
-    lineup = 'name = "evil"\ntitle = "Evil"\n'
-    for number, script in enumerate(scripts):
-        lineup += f'[[candidates]]\nkey = "c{number}"\nname = "Candidate <b>{number}</b>"\nengine = "scripted"\n'
-        lineup += f"script = {json.dumps(script)}\n"  # a JSON string is a TOML string
-    (folder / "evil.toml").write_text(lineup)
-    with live_stack(folder / "evil.toml") as running:
-        yield running
-
-
-@pytest.mark.parametrize("host", ["crm", "desk"])
-def test_markup_shows_as_text(open_widget: OpenWidget, evil_stack: LiveStack, record: str, host: str) -> None:
-    zoho = Zoho(evil_stack.backend_url, evil_stack.api_key)
-    if host == "crm":
-        zoho.records[record] = crm_case(record, Subject=EVIL, Description=EVIL)
-    else:
-        zoho.records[record] = {"id": record, "subject": EVIL, "contactName": "Maria Lopez"}
-        zoho.threads[record] = [{"id": "1", "direction": "in", "createdTime": "1", "plainText": EVIL}]
-    page = open_widget(zoho, host, record)
-    wait_for_answers(page, 2)
-    frame = page.frames[1]
-    texts = []
-    for slot in "AB":
-        tab(page, slot).click()
-        texts.append(widget(page).locator("#panel").inner_text())
-    squeezed = re.sub(r"\s+", " ", " ".join(texts))
-    assert re.sub(r"\s+", " ", EVIL) in squeezed
-    assert "Dear Maria Lopez, {order_id}" in squeezed
-    widget(page).locator(".ticket summary").click()
-    expect(widget(page).locator(".ticket .text")).to_contain_text("<script>window.hit=1</script>")
-    assert frame.evaluate("document.querySelectorAll('#widget :is(script, img, svg, iframe, a)').length") == 0
-    assert frame.evaluate("window.hit") is None
-    assert page.evaluate("window.hit") is None
-    assert len(page.frames) == 2

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.live_stack import DEMO, LiveStack, live_stack
 from tests.widget.conftest import OpenWidget
-from tests.widget.test_widget_in_the_browser import crm_case, score, tab, widget
+from tests.widget.steps import crm_case, score, tab, widget
 from tests.widget.zoho import Zoho
 
 PATIENCE_MS = 120_000

@@ -53,7 +53,8 @@ export function unfilled(text: string, values: ReadonlyMap<string, string>): str
   let result = text;
   for (const value of [...names.keys()].sort((a, b) => b.length - a.length)) {
     const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    result = result.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "gu"), `{${names.get(value)}}`);
+    const wholeWords = new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "gu");
+    result = result.replace(wholeWords, `{${names.get(value)}}`);
   }
   return result;
 }
