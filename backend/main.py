@@ -33,6 +33,7 @@ _WITH_KEY = (
     "backend.routes.ratings",
     "backend.routes.marks",
     "backend.routes.completions",
+    "backend.routes.operations",
     "backend.routes.results",
     "backend.routes.training",
 )

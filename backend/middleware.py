@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend import errors
+from backend import errors, metrics
 from backend.logs import REQUEST_ID, log
 
 _GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
@@ -51,4 +51,5 @@ class RequestScope:
             if scope["path"] not in {"/healthz", "/readyz"}:
                 route = getattr(scope.get("route"), "path", "unknown")
                 took = round((time.perf_counter() - began) * 1000)
+                metrics.request_ended(scope["method"], route, status, time.perf_counter() - began)
                 log().info("request", method=scope["method"], route=route, status=status, took_ms=took)

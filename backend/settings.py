@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replybench.embedded_model import DEFAULT_CACHE
 from replybench.errors import ConfigError
+from replybench.secrets import secrets_dir
 
 #: Values that examples and guides use for a key; outside the demo they are refused.
 _PLACEHOLDERS = frozenset(
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
         cors_origins: web sites whose scripts may read responses; none is the safe default.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, secrets_dir=secrets_dir())
 
     database_url: str
     api_key: SecretStr

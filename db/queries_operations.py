@@ -208,3 +208,26 @@ def database_facts(session: Session) -> dict[str, int]:
         )
     ).one()
     return {name: int(value) for name, value in row._mapping.items()}
+
+
+def candidate_figures(session: Session, since: datetime) -> Sequence[Any]:
+    """Return per candidate of the answers since `since` what `CandidateFigures` names; same key and name, one row."""
+    return session.execute(
+        text(
+            "SELECT c.key, c.name,"
+            " count(*) FILTER (WHERE a.status = 'done') AS done,"
+            " count(*) FILTER (WHERE a.status = 'failed') AS failed,"
+            " count(*) FILTER (WHERE a.status IN ('waiting', 'writing')) AS unfinished,"
+            " coalesce(sum(a.completion_tokens), 0) AS tokens,"
+            " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.first_token_at - a.created_at))"
+            "   AS first_token_s,"
+            " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.finished_at - a.created_at))"
+            "   FILTER (WHERE a.status = 'done') AS answer_s,"
+            " percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM a.finished_at - a.created_at))"
+            "   FILTER (WHERE a.status = 'done') AS answer_p95_s,"
+            " (array_agg(a.error_code ORDER BY a.created_at DESC) FILTER (WHERE a.status = 'failed'))[1] AS last_error"
+            " FROM answer a JOIN candidate c ON c.id = a.candidate_id WHERE a.created_at >= :since"
+            " GROUP BY c.key, c.name ORDER BY c.key, c.name"
+        ),
+        {"since": since},
+    ).all()

@@ -125,7 +125,8 @@ class SuggestionCreate(Body):
     """POST /api/suggestions: ask every candidate of the lineup (or those named) to answer a ticket.
 
     `text` is the customer's newest message; `earlier` the turns before it, oldest first.
-    `external_id` is the helpdesk's own id. `study` names the collection period (default: the open one).
+    `contacts` are the customer's own addresses and numbers: kept as keyed hashes alone, so that the customer can be
+    forgotten. `external_id` is the helpdesk's own id. `study` names the collection period (default: the open one).
     """
 
     subject: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
@@ -133,6 +134,9 @@ class SuggestionCreate(Body):
     earlier: list[TurnPublic] = Field(default=[], max_length=100)
     source: Source = Source.API
     external_id: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] | None = None
+    contacts: list[Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^\x00]*$")]] = Field(
+        default=[], max_length=10
+    )
     candidates: list[str] | None = Field(default=None, max_length=8)
     study: str | None = None
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
+from backend import metrics
 from backend.services import views
 from backend.services.suggestions import check_open
 from backend.services.tickets import Redactor
@@ -39,7 +40,9 @@ def rate(session: Session, redactor: Redactor, answer_id: UUID, rater_id: UUID, 
         seconds=body.seconds,
     )
     stored, is_new = queries.put_rating(session, fresh)
-    if not is_new and _content(stored) != _content(fresh):
+    is_changed = not is_new and _content(stored) != _content(fresh)
+    metrics.RATINGS.labels("new" if is_new else "changed" if is_changed else "repeated").inc()
+    if is_changed:
         queries.keep_revision(session, stored)
         stored.scores, stored.comment, stored.corrected_text = fresh.scores, fresh.comment, fresh.corrected_text
         stored.updated_at = now()

@@ -11,12 +11,13 @@ from sqlmodel import Session
 from db import queries_operations
 from db.session import connect, session_scope
 from replybench.errors import ConfigError
+from replybench.secrets import secrets_dir
 
 
 class _Settings(BaseSettings):
     """Where the database is, when no other setting of the backend is at hand."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", secrets_dir=secrets_dir())
 
     database_url: str | None = None
 

@@ -148,6 +148,7 @@ async def test_an_open_stream_counts_until_it_ends(app: FastAPI, client: httpx.A
     made = await client.post("/api/suggestions", json={"text": "Hello?"}, headers=bearer(key, "Olena"))
     assert made.status_code == 202
     stream = asyncio.create_task(client.get(f"/api/suggestions/{made.json()['id']}/events", headers=bearer(key, "O")))
+    await asyncio.sleep(0.15)  # it is under way
     refused = 0
     while not stream.done():
         refused += (await client.get("/api/rubric", headers=bearer(key))).status_code == 429
