@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import streamlit as st
 
-from console import people, state
+from console import people, sign_in, state
 from console.i18n import _
 
 
@@ -16,12 +16,13 @@ def pages() -> dict[str, str]:
         "rate": _("Rate"),
         "results": _("Results"),
         "training": _("Training"),
+        "operations": _("Operations"),
         "guidelines": _("Guidelines"),
     }
     return {
         name: title
         for name, title in titles.items()
-        if importlib.util.find_spec(f"console.app_pages.{name}") is not None
+        if importlib.util.find_spec(f"console.app_pages.{name}") is not None and sign_in.may_see(name)
     }
 
 
@@ -29,6 +30,7 @@ def run() -> None:
     """Lay out one run of the console."""
     state.recall()
     st.set_page_config(page_title="Replybench", layout="wide", initial_sidebar_state="collapsed")
+    sign_in.gate()
     entries = [
         st.Page(
             importlib.import_module(f"console.app_pages.{name}").page,

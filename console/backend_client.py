@@ -1,6 +1,6 @@
 """The console's only way to the backend: HTTP, in the words of `replybench.contract`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -10,6 +10,7 @@ import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 from pydantic import BaseModel, ValidationError
 
+from console.person import Person
 from console.settings import ConsoleSettings
 from replybench import errors
 from replybench.contract import (
@@ -64,8 +65,14 @@ class BackendClient:
     `rater` is the name of the person who acts. One client serves all threads of the process.
     """
 
-    def __init__(self, settings: ConsoleSettings, transport: httpx.BaseTransport | None = None) -> None:
-        """`transport` replaces the network in tests."""
+    def __init__(
+        self,
+        settings: ConsoleSettings,
+        transport: httpx.BaseTransport | None = None,
+        present: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`transport` replaces the network in tests; `present` tells who acts where a call does not name them."""
+        self._present = present
         headers = {"Accept": "application/json"}
         if settings.api_key is not None:
             headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
@@ -179,7 +186,8 @@ class BackendClient:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Send one request and return its response, which is no error."""
-        own = {**(headers or {}), **(_acting(rater) if rater else {})}
+        who = rater or self._present()
+        own = {**(headers or {}), **(_acting(who) if who else {})}
         try:
             response = self._http.request(method, path, params=params, json=json, headers=own)
         except httpx.HTTPError as error:
@@ -207,7 +215,10 @@ class BackendClient:
 
 
 def _acting(rater: str) -> dict[str, str]:
-    return {"X-Rater": quote(rater, safe="")}
+    headers = {"X-Rater": quote(rater, safe="")}
+    if isinstance(rater, Person):
+        headers |= {"X-Rater-Id": quote(rater.id, safe=":/|@.-_"), "X-Role": rater.role}
+    return headers
 
 
 def _event_of(message: ServerSentEvent) -> StreamEvent | None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from console import state
+from console import sign_in, state
 from console.i18n import LANGUAGES, _, current_language
 from console.wording import literal
 
@@ -51,9 +51,12 @@ def _corner() -> None:
             default=current_language(),
             on_change=_switch_language,
         )
-        if name:
+        if not sign_in.is_local():
+            st.button(_("Sign out"), on_click=st.logout)
+        elif name:
             st.text_input(_("Your name"), value=name, key=_NEW_NAME_KEY, max_chars=100)
             st.button(_("Change name"), on_click=lambda: _take(_NEW_NAME_KEY))
+            st.caption(_("Local mode: nobody has to sign in."))
 
 
 def _shown(name: str) -> str:

@@ -23,7 +23,7 @@ _LANGUAGE_COOKIE = "replybench_language"
 @cache
 def backend() -> BackendClient:
     """Return this process's client; it is safe for all sessions at once."""
-    return BackendClient(console_settings())
+    return BackendClient(console_settings(), present=rater)
 
 
 def rater() -> str | None:

@@ -2,7 +2,7 @@
 
 import socket
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,11 +22,17 @@ def command(
         raise Unavailable("The console is not installed. Run: pip install 'replybench[console]'.") from error
 
     from console.settings import console_settings
+    from console.sign_in import check_address
 
-    console_settings()  # a wrong setting is told here, not on the first page
+    settings = console_settings()  # a wrong setting is told here, not on the first page
+    check_address(host, settings)
+    if settings.oidc_file is None:
+        print(f"Local mode: nobody has to sign in; people are who they say. Listening on {host} only.", flush=True)
     script = str(files("console") / "app.py")
     config._main_script_path = script  # as `streamlit run` does: the theme lies beside the script
-    flags = {"server_address": host, "server_port": port, "server_headless": True}
+    flags: dict[str, Any] = {"server_address": host, "server_port": port, "server_headless": True}
+    if settings.oidc_file is not None:
+        flags["secrets_files"] = [str(settings.oidc_file)]
     bootstrap.load_config_options(flag_options=flags)
     bootstrap.run(script, False, [], flags)
 
