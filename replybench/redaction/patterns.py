@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from replybench.redaction.entities import Entity, Kind
+from replybench.redaction.words import words
 
 Finder = Callable[[str], Iterator[Entity]]
 
@@ -23,23 +24,32 @@ _URL_TAIL = ".,;:!?)…»'\"*"
 _FILE_ENDINGS = re.compile(r"\.(?:js|json|py|txt|exe|dll|log|png|jpg|ini|xml|csv|zip|md|html?)/", re.IGNORECASE)
 
 _COUNTRIES = (
-    "AD AE AL AT AZ BA BE BG BH BR BY CH CR CY CZ DE DK DO EE EG ES FI FO FR GB GE GI GL GR GT HR HU IE IL IQ IS IT JO KW KZ "
+    "AD AE AL AT AZ BA BE BG BH BR BY CH CR CY CZ DE DK DO EE EG ES FI FO FR GB GE GI GL GR GT HR HU IE IL IQ "
+    "IS IT JO KW KZ "
     "LB LC LI LT LU LV LY MC MD ME MK MR MT MU NL NO PK PL PS PT QA RO RS SA SC SE SI SK SM ST SV TL TN TR UA VA VG XK"
 )
 _IBAN = re.compile(
-    rf"(?<![A-Za-z0-9])(?:{_COUNTRIES.replace(' ', '|')})\d{{2}}(?:[ -]?[A-Z0-9]{{2,4}}){{2,8}}(?:[ -]?[A-Z0-9]{{1,4}})?(?![A-Za-z0-9])"
+    rf"(?<![A-Za-z0-9])(?:{_COUNTRIES.replace(' ', '|')})\d{{2}}"
+    r"(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,4})?(?![A-Za-z0-9])"
 )
 _ACCOUNT = re.compile(r"(?<!\d)\d{2}(?:[ -]?\d{4}){5,6}(?!\d)")
 _ACCOUNT_CUED = re.compile(
     r"\b(?:iban|account (?:no|number|nr)\.?|sort code|routing(?: number)?|a/c|bic|kontonummer|рахунок|рахунку|р/р)"
-    r"\s*(?:is|are|:|#|=|№)?\s*((?:[A-Z]{2})?\d[\dA-Z -]{4,34}\d)",
+    r"\s*(?:is|are|:|#|=|№)?\s*(?-i:((?:[A-Z]{2})?\d(?:[ -]?[\dA-Z]){4,33}))(?!\w)",
     re.IGNORECASE,
 )
 _CARD = re.compile(r"(?<![\d.])(?:\d[ -]?){12,18}\d(?![\d.])")
 
 _IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d)")
-_VERSION_BEFORE = re.compile(r"(?:\bversion|\bv|\bver\.?|\bbuild|chrome/|firefox/|версі[яії]|release)[^\n]{0,40}$", re.IGNORECASE)
-_NO_PERSON_IP = re.compile(r"^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.0\.0\.0|255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$|1\.0\.0\.1$|9\.9\.9\.9$)")
+_VERSION_BEFORE = re.compile(
+    r"(?:\bversion|\bv|\bver\.?|\bbuild|chrome/|firefox/|версі[яії]"
+    r"|release)[^\n]{0,40}$",
+    re.IGNORECASE,
+)
+_NO_PERSON_IP = re.compile(
+    r"^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.0\.0\.0|255\.|1\.1\.1\.1$"
+    r"|8\.8\.[48]\.[48]$|1\.0\.0\.1$|9\.9\.9\.9$)"
+)
 
 _PHONE_PLUS = re.compile(r"(?<![\w+])(?:\+|00(?=[1-9]))\s?\d(?:[\s().\u00a0/-]{0,3}\d){6,14}(?!\d)")
 _PHONE_NATIONAL = re.compile(
@@ -50,15 +60,18 @@ _PHONE_NATIONAL = re.compile(
 )
 _PHONE_CUED = re.compile(
     r"\b(?:tel|telephone|phone|mobile|mob|cell|call(?: me)?|ring(?: me)?|text me|whatsapp|viber|fax|sms|telefon|handy"
-    r"|(?:relay |contact |my |phone )?number|тел|телефон\w*|моб\w*|номер телефону|вайбер|телеграм)\b[\s.:=#-]*(?:(?:is|on|at|no|number|nr|за|на|мій)\b[\s.:]*){0,2}"
+    r"|(?:relay |contact |my |phone )?number|тел|телефон\w*|моб\w*|номер телефону|вайбер"
+    r"|телеграм)\b[\s.:=#-]*(?:(?:is|on|at|no|number|nr|за|на|мій)\b[\s.:]*){0,2}"
     r"(\+?\d(?:[\s().-]{0,2}\d){5,14})(?!\d)",
     re.IGNORECASE,
 )
 
 _ORDER = re.compile(r"(?<![\w/-])(?:[A-ZА-ЯІЇЄҐ]{1,5}[-–#]?\d{2,4}-)?[A-ZА-ЯІЇЄҐ]{1,5}[-–#]\d{5,12}(?![\w-])")
 _ORDER_CUED = re.compile(
-    r"\b(?:order|invoice|receipt|booking|reference|ref|transaction|payment id|case|ticket|contract|customer|membership|voucher"
-    r"|tracking(?: number)?|bestellung|rechnung|замовлення|рахунок-фактур\w*|квитанці\w*|посилк\w*|накладн\w*|чек|заявк\w*"
+    r"\b(?:order|invoice|receipt|booking|reference|ref|transaction|payment id|case|ticket|contract|customer"
+    r"|membership|voucher"
+    r"|tracking(?: number)?|bestellung|rechnung|замовлення|рахунок-фактур\w*|квитанці\w*|посилк\w*|накладн\w*"
+    r"|чек|заявк\w*"
     r"|транзакці\w*|договір|договору)"
     r"\s*(?:(?:no|nr|num|number|id|номер|is|was)\b\.?\s*)?[:#№=]?\s*[#№]?\s*"
     r"((?=[\w-]*\d[\w-]*\d[\w-]*\d[\w-]*\d)[A-Za-zА-ЯІЇЄҐ]{0,6}[\d][\dA-Za-z-]{3,24}|[A-ZА-ЯІЇЄҐ]{1,6}[-–/]?\d[\dA-Z/-]{3,24})(?![\w])",
@@ -69,7 +82,8 @@ _ORDER_HASH = re.compile(r"(?<![\w&])[#№]\s?(\d{4,14})(?!\w)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}-\d{1,2}-\d{2,4}|20\d\d")
 
 _LOGIN_CUED = re.compile(
-    r"\b(?:user ?name|user ?id|user|login(?: name)?|nick(?:name)?|handle|screen name|account|profile|логін\w*|нік\w*|юзер\w*"
+    r"\b(?:user ?name|user ?id|user|login(?: name)?|nick(?:name)?|handle|screen name|account|profile|логін\w*"
+    r"|нік\w*|юзер\w*"
     r"|користувач\w*|акаунт\w*)\s*(?:is|:|=|was|називається|це|—|-)?\s*[\"'«“@]?"
     r"([A-Za-z][A-Za-z0-9]*(?:[._-]?[A-Za-z0-9]+)*)",
     re.IGNORECASE,
@@ -79,13 +93,18 @@ _LOGIN_SNAKE = re.compile(
     r"(?<![\w./\\@:=&?$%{-])(?=\w*[a-z])[A-Za-z]\w{0,20}_\w{1,24}(?![\w./\\(=}-]*[\w/\\(=}])"
     r"|(?<![\w./\\@:-])[a-z]{2,16}\.[a-z]{2,16}\d{2,4}(?![\w@./-]*[\w@/])"
 )
-_TOP_LEVEL = re.compile(r"\.(?:com|org|net|edu|gov|io|info|biz|example|test|eu|uk|ua|de|fr|pl|it|es|nl|ca|au|co|me|app|dev)$", re.IGNORECASE)
+_TOP_LEVEL = re.compile(
+    r"\.(?:com|org|net|edu|gov|io|info|biz|example|test|eu|uk|ua|de|fr|pl|it|es|nl|ca|au|co"
+    r"|me|app|dev)$",
+    re.IGNORECASE,
+)
 _HANDLE = re.compile(r"(?<![\w./@:])@([A-Za-zА-Яа-яІіЇїЄєҐґ][\w.]{1,29})(?<!\.)(?![\w@])")
 
 _PASSWORD = re.compile(
     r"\b(?:password|passwort|passwd|pwd|passcode|pass|парол\w*)\b[^.?!\n]{0,45}?[\s:=\"'«“(]"
     r"((?=[^\s,]*\d)(?=[^\s,]*[^\W\d])[^\s\"'»”,;]{5,40}|(?=[^\s,]*[!#$%&*^~])[^\s\"'»”,;@]{5,40})"
-    r"|\b(?:pin|(?:gate|door|access|entry|alarm|security) code|пін(?:-?код)?\w*|код (?:від|до|на) \S+)\b[^.?!\n\d]{0,30}?[\s:=\"'«“(]"
+    r"|\b(?:pin|(?:gate|door|access|entry|alarm|security) code|пін(?:-?код)?\w*|код (?:від|до"
+    r"|на) \S+)\b[^.?!\n\d]{0,30}?[\s:=\"'«“(]"
     r"(\d[\d#*]{3,8}\b#?|\d{1,4}[^\W\d_]\d{2,6})",
     re.IGNORECASE,
 )
@@ -93,7 +112,7 @@ _ID_CUED = re.compile(
     r"\b(?:passport|id ?card|id number|ssn|social security|national insurance|tax (?:id|number)|vat"
     r"|driving licen[cs]e|driver'?s licen[cs]e|іпн|рнокпп|паспорт\w*|єдрпоу|посвідчення|pesel|nip)\b"
     r"(?:\s(?:no|nr|number|id|is|номер|серія|серії|для|рахунку|код)\b\.?){0,3}\s*[:#№=(]?\s*"
-    r"((?=[\w -]*\d{3})[A-ZА-ЯІЇЄҐ]{0,5}[ -]?\d[\dA-Z -]{4,18}[\dA-Z])",
+    r"(?-i:((?=[\w -]*\d{3})[A-ZА-ЯІЇЄҐ]{0,5}[ -]?\d(?:[ -]?[\dA-Z]){4,18}))(?!\w)",
     re.IGNORECASE,
 )
 _SSN = re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])")
@@ -112,14 +131,17 @@ _ADDRESS = (
     ),
     re.compile(rf"\b(?:Flat|Unit|Suite|Apartment)\s\d{{1,4}}\w?,\s(?:{_CAP}\s?){{1,4}}(?:,{_CITY})?{_POSTCODE}?"),
     re.compile(
-        rf"\b(?:{_CAP}[ -])?(?-i:[A-ZÀ-ÖØ-Þ])\w+(?:stra[sß]e|str\.|weg|allee|platz|gasse|ring|ufer|damm|straat|laan|gracht|kade|plein|veien"
-        rf"|gata|gatan|gade|vej|utca|katu)\s\d{{1,4}}\s?[a-z]?\b(?:-\d+)?(?:,?\s\d{{4,5}}(?:\s[A-Z]{{2}})?\s{_CAP}(?:[ -]{_CAP})?|,{_CITY})?",
+        rf"\b(?:{_CAP}[ -])?(?-i:[A-ZÀ-ÖØ-Þ])\w+(?:stra[sß]e|str\.|weg|allee|platz|gasse|ring|ufer|damm|straat"
+        rf"|laan|gracht|kade|plein|veien"
+        rf"|gata|gatan|gade|vej|utca|katu)\s\d{{1,4}}\s?[a-z]?\b(?:-\d+)?"
+        rf"(?:,?\s\d{{4,5}}(?:\s[A-Z]{{2}})?\s{_CAP}(?:[ -]{_CAP})?|,{_CITY})?",
         re.IGNORECASE,
     ),
     re.compile(rf"\bKade\s\d{{1,4}}(?:,{_CITY})?"),
     re.compile(
         rf"\b\d{{1,4}}\s?(?:bis|ter)?,?\s(?:rue|avenue|av\.|boulevard|bd|place|chemin|allée|impasse|quai|cours)\s"
-        rf"(?:(?:de|des|du|de la|la|le|les|d'|l')\s?)*{_CAP}(?:[ -]{_CAP})*(?:,?\s\d{{5}}\s{_CAP}(?:[ -]{_CAP})*|,{_CITY})?",
+        rf"(?:(?:de|des|du|de la|la|le|les|d'|l')\s?)*{_CAP}(?:[ -]{_CAP})*(?:,?\s\d{{5}}\s{_CAP}(?:[ "
+        rf"-]{_CAP})*|,{_CITY})?",
         re.IGNORECASE,
     ),
     re.compile(
@@ -134,8 +156,9 @@ _ADDRESS = (
     ),
     re.compile(r"(?<![\w-])[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2}(?!\w)"),  # a British postcode says which house it is
 )
-_IDLE_VALUES = frozenset(
-    "is not the was and for but has can does will correct incorrect wrong required reset expired invalid link page field".split()
+_IDLE_VALUES = words(
+    "is not the was and for but has can does will correct incorrect wrong required reset expired invalid link "
+    "page field"
 )
 
 
@@ -177,7 +200,9 @@ def cards(text: str) -> Iterator[Entity]:
 def ip_addresses(text: str) -> Iterator[Entity]:
     """Yield IPv4 addresses that may be a person's; not versions, nor addresses that everybody has."""
     for match in _IPV4.finditer(text):
-        if not _NO_PERSON_IP.match(match.group()) and not _VERSION_BEFORE.search(text[max(0, match.start() - 56) : match.start()]):
+        if not _NO_PERSON_IP.match(match.group()) and not _VERSION_BEFORE.search(
+            text[max(0, match.start() - 56) : match.start()]
+        ):
             yield Entity(match.start(), match.end(), Kind.IP)
 
 

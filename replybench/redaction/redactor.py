@@ -9,6 +9,7 @@ from replybench.redaction import names, patterns, presidio, rampart
 from replybench.redaction.entities import Entity, Kind, Redacted, resolve
 from replybench.redaction.known import KnownPeople
 from replybench.redaction.placeholders import PLACEHOLDER, Placeholders
+from replybench.redaction.words import words
 
 NameMode = Literal["auto", "model", "patterns"]
 
@@ -130,7 +131,7 @@ class Redactor:
 
 
 #: Mailboxes of a company that belong to nobody in person.
-_ROLE_MAILBOXES = frozenset(
+_ROLE_MAILBOXES = words(
     "support help helpdesk hello hi info contact sales billing pay payments invoices accounts team office noreply "
-    "no-reply notifications news privacy security legal press jobs admin service customerservice".split()
+    "no-reply notifications news privacy security legal press jobs admin service customerservice"
 )

@@ -109,7 +109,8 @@ def read_articles(folder: Path, mapping: Mapping | None = None) -> Iterator[RawA
     path = folder / "articles.jsonl"
     if not path.is_file():
         raise ConfigError(
-            f"There is no articles.jsonl in {folder}. A raw folder needs it; leave the file empty if there is no help centre."
+            f"There is no articles.jsonl in {folder}. A raw folder needs it; leave the file empty if there is "
+            f"no help centre."
         )
     for number, row in _lines(path):
         yield _parsed(_ARTICLE, mapping.article(row) if mapping else row, path, number)

@@ -85,6 +85,7 @@ def _write_whole(path: Path, pieces: Any) -> None:
             temporary.unlink()
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise Unavailable(
-            f"{'The disk is full' if full else error.strerror}: {path.parent} cannot be written. What was exported before "
+            f"{'The disk is full' if full else error.strerror}: {path.parent} cannot be written. What was "
+            f"exported before "
             "is whole; make room and run the same command again."
         ) from error

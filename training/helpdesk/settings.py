@@ -30,7 +30,7 @@ class ZohoSettings(BaseSettings):
     client_secret: SecretStr = SecretStr("")
     refresh_token: SecretStr = SecretStr("")
     org_id: str = ""
-    #: API names of custom fields that carry a manager's mark (success, failure) and a customer's rating (good, okay, bad).
+    #: API names of custom fields with a manager's mark (success, failure) and a customer's rating (good, okay, bad).
     outcome_field: str = "cf_outcome"
     rating_field: str = "cf_rating"
     #: Requests under way at once; Zoho allows 5 to 25 by edition.

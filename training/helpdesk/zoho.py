@@ -50,7 +50,8 @@ class Spending:
             )
         if self.remaining is not None and self.remaining <= self.reserve:
             raise OutOfCredits(
-                f"Only {self.remaining} API credits are left today, and {self.reserve} are left to your other programs. "
+                f"Only {self.remaining} API credits are left today, and {self.reserve} are left to your other "
+                f"programs. "
                 "What was fetched is kept; run the same command again tomorrow."
             )
         self.requests += 1
@@ -152,7 +153,8 @@ class ZohoDesk:
         wait = float(told)
         if wait > LONGEST_WAIT_S:
             raise OutOfCredits(
-                f"Zoho Desk has no API credits left for {wait / 60:.0f} minutes. What was fetched is kept; run the same "
+                f"Zoho Desk has no API credits left for {wait / 60:.0f} minutes. What was fetched is kept; run "
+                f"the same "
                 "command again then."
             )
         await self.sleep(wait)
@@ -183,7 +185,8 @@ class ZohoDesk:
             body = response.json() if response.content else {}
             if "access_token" not in body:  # Zoho answers 200 with {"error": "invalid_code"}
                 raise ConfigError(
-                    f"Zoho refused the refresh token ({body.get('error', response.status_code)}). Check ZOHO_CLIENT_ID, "
+                    f"Zoho refused the refresh token ({body.get('error', response.status_code)}). Check "
+                    f"ZOHO_CLIENT_ID, "
                     "ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN, and that ZOHO_DATA_CENTRE is the one of your account."
                 )
             self._token = str(body["access_token"])

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from replybench import language as languages
 from replybench.prompts import Role, Turn
 from replybench.redaction import Kind, KnownPeople, NameMode, Person, Redactor
 from training.helpdesk.raw import RawArticle, RawTicket
-from replybench import language as languages
 from training.prepare import mail, markup, spam
-from training.prepare.outcome import Verdict, judge
 from training.prepare.links import LinkBook
+from training.prepare.outcome import UNDECIDED, Verdict, judge
 
 #: What is redacted in articles. They are public texts of the company, so names in them are meant to be read.
 ARTICLE_KINDS = frozenset({Kind.EMAIL, Kind.PHONE, Kind.CARD, Kind.IBAN})
@@ -66,7 +66,7 @@ class Draft:
     ticket: RawTicket
     subject: str
     turns: tuple[DraftTurn, ...] = ()
-    outcome: Verdict = Verdict("unknown", "none")
+    outcome: Verdict = UNDECIDED
     language: str = languages.UNKNOWN
     taken: Counter[str] = field(default_factory=Counter)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -145,7 +145,7 @@ def cut_signatures(draft: Draft, _: Tools) -> Draft:
 
 
 def join_turns(draft: Draft, _: Tools) -> Draft | Dropped:
-    """Drop empty turns, join those of one side that follow each other, begin with the customer; drop what is no thread."""
+    """Drop empty turns, join neighbours of one side, begin with the customer; drop what is no thread."""
     turns: list[DraftTurn] = []
     for turn in draft.turns:
         if not any(ch.isalnum() for ch in turn.text) or (not turns and turn.role == "agent"):

@@ -22,7 +22,8 @@ MIN_WORDS = 8
 
 _WORDS = re.compile(r"[^\W_]+", re.UNICODE)
 _OPENING = re.compile(
-    r"^\W*(?:(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|вітаю|привіт|доброго дня|добрий день|добрий вечір)\b"
+    r"^\W*(?:(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|вітаю|привіт|доброго дня|добрий день"
+    r"|добрий вечір)\b"
     r"(?: (?:there|again|all|team|everyone|support|sir|madam|merripot|dear support))*[ ,!.]*)+(?:\{\w+\}[ ,!.]*)?",
     re.IGNORECASE,
 )

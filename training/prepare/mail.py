@@ -8,33 +8,45 @@ from replybench.redaction.known import name_parts
 _ATTRIBUTION = re.compile(
     r"(?m)^[> ]*(?:"
     r"On\b[^\n]{6,200}(?:\n[^\n]{0,120})?\bwrote:"
-    r"|(?:Am|Den|Le|El|Il|W dniu|Dnia)\b[^\n]{6,200}(?:\n[^\n]{0,120})?\b(?:schrieb|skrev|écrit|escribió|ha scritto|napisał\(?a?\)?)\b[^\n]{0,80}:?"
+    r"|(?:Am|Den|Le|El|Il|W dniu|Dnia)\b[^\n]{6,200}(?:\n[^\n]{0,120})?\b(?:schrieb|skrev|écrit|escribió"
+    r"|ha scritto|napisał\(?a?\)?)\b[^\n]{0,80}:?"
     r"|[^\n]{0,60}\d{4}[^\n]{0,120}(?:пише|написав|написала|написав\(ла\)|пишет):"
-    r"|-{3,}\s*(?:Original Message|Ursprüngliche Nachricht|Forwarded message|Оригінальне повідомлення|Переслане повідомлення)\s*-*"
+    r"|-{3,}\s*(?:Original Message|Ursprüngliche Nachricht|Forwarded message|Оригінальне повідомлення"
+    r"|Переслане повідомлення)\s*-*"
     r"|_{8,}\s*$"
     r"|(?:From|Von|De|Від|Od):[^\n]{3,200}\n(?:[^\n]{0,200}\n){0,2}?(?:Sent|Date|To|Subject|Gesendet|Datum|An|Надіслано|Дата|Кому|Тема|Wysłano|Do):"
     r")[^\S\n]*"
 )
 _DEVICE = re.compile(
-    r"(?im)^[ \t]*(?:sent (?:from|via|with) (?:my |the )?[^\n]{2,40}|get outlook for [^\n]+|gesendet von[^\n]{2,40}|envoyé de mon[^\n]+"
+    r"(?im)^[ \t]*(?:sent (?:from|via|with) (?:my |the )?[^\n]{2,40}|get outlook for [^\n]+"
+    r"|gesendet von[^\n]{2,40}|envoyé de mon[^\n]+"
     r"|надіслано з[^\n]{2,40}|відправлено з[^\n]{2,40}|wysłane z[^\n]{2,40})[ \t]*$"
 )
 _DELIMITER = re.compile(r"(?m)^-- ?$")
 _CLOSING = re.compile(
-    r"(?i)^[ \t]*(?:(?:with )?(?:kind|best|warm|warmest|kindest|many)(?: regards| wishes| thanks)?|regards|all the best|best wishes"
-    r"|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|yours|cheers|thanks(?: again| in advance| so much| a lot| very much)?"
-    r"|thank you(?: so much| very much| in advance| again)?|many thanks|thx|ta|love|respectfully|cordially|greetings|take care"
-    r"|have a (?:nice|good|great|lovely) (?:day|weekend|evening)|mit freundlichen grüßen|mfg|viele grüße|(?:liebe |beste |schöne )?grüße"
+    r"(?i)^[ \t]*(?:(?:with )?(?:kind|best|warm|warmest|kindest|many)(?: regards| wishes| thanks)?|regards"
+    r"|all the best|best wishes"
+    r"|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|yours|cheers|thanks(?: again| in advance| so much"
+    r"| a lot| very much)?"
+    r"|thank you(?: so much| very much| in advance| again)?|many thanks|thx|ta|love|respectfully|cordially"
+    r"|greetings|take care"
+    r"|have a (?:nice|good|great|lovely) (?:day|weekend|evening)|mit freundlichen grüßen|mfg|viele grüße"
+    r"|(?:liebe |beste |schöne )?grüße"
     r"|cordialement|bien à vous|saludos|un saludo|pozdrawiam|z poważaniem|mahalo|merci|danke|obrigad[oa]|grazie"
-    r"|з повагою|з теплом|з любов['’ʼ]ю|бувайте|з найкращими побажаннями|щиро ваш[аі]?|дякую(?: наперед| заздалегідь)?|гарного дня|всього найкращого|з вдячністю)"
+    r"|з повагою|з теплом|з любов['’ʼ]ю|бувайте|з найкращими побажаннями|щиро ваш[аі]?|дякую(?: наперед"
+    r"| заздалегідь)?|гарного дня|всього найкращого|з вдячністю)"
     r"[ \t]*[,.!–—-]*[ \t]*$"
 )
 _DISCLAIMER = re.compile(
     r"(?i)(?:this (?:e-?mail|message|communication)\b[^\n]{0,120}(?:confidential|privileged|intended|addressee)"
-    r"|if you are not the (?:intended|addressee|named)|the information (?:contained )?in this (?:e-?mail|message)|confidentiality notice"
-    r"|please consider the environment|before printing this|diese (?:e-?mail|nachricht)[^\n]{0,80}(?:vertraulich|bestimmt|ist nur)"
-    r"|ce (?:message|courriel)[^\n]{0,80}confidentiel|це повідомлення[^\n]{0,120}(?:конфіденційн|призначен)|ця електронна пошта"
-    r"|deze e-?mail[^\n]{0,80}(?:vertrouwelijk|bestemd)|registered (?:in|office)[^\n]{0,80}(?:no\.?|number)\s*\d|virus-free\.)"
+    r"|if you are not the (?:intended|addressee|named)|the information (?:contained )?in this (?:e-?mail"
+    r"|message)|confidentiality notice"
+    r"|please consider the environment|before printing this|diese (?:e-?mail"
+    r"|nachricht)[^\n]{0,80}(?:vertraulich|bestimmt|ist nur)"
+    r"|ce (?:message|courriel)[^\n]{0,80}confidentiel|це повідомлення[^\n]{0,120}(?:конфіденційн|призначен)"
+    r"|ця електронна пошта"
+    r"|deze e-?mail[^\n]{0,80}(?:vertrouwelijk|bestemd)|registered (?:in|office)[^\n]{0,80}(?:no\.?"
+    r"|number)\s*\d|virus-free\.)"
 )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from lxml import etree, html
 from lxml.html import HtmlElement
 
+from replybench.redaction.words import words
 from training.prepare.links import LinkBook
 
 _HIDDEN = (
@@ -24,11 +25,12 @@ _HIDDEN = (
     "template",
 )
 _IMAGES = ("img", "picture", "video", "audio", "canvas", "map")
-_BLOCKS = frozenset(
-    "p div section article header footer main aside ul ol dl dt dd table tbody thead tfoot tr blockquote pre h1 h2 h3 h4 "
-    "h5 h6 figure figcaption address hr form fieldset center details summary caption".split()
+_BLOCKS = words(
+    "p div section article header footer main aside ul ol dl dt dd table tbody thead tfoot tr blockquote pre h1 "
+    "h2 h3 h4 "
+    "h5 h6 figure figcaption address hr form fieldset center details summary caption"
 )
-_PARAGRAPHS = frozenset("p ul ol dl table blockquote pre h1 h2 h3 h4 h5 h6".split())
+_PARAGRAPHS = frozenset(["p", "ul", "ol", "dl", "table", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6"])
 _TOC = re.compile(
     r"(?:^|[\s_-])(?:toc|table-of-contents|tableofcontents|page-toc|on-this-page)(?:$|[\s_-])", re.IGNORECASE
 )
@@ -44,7 +46,8 @@ _ATTRIBUTION = re.compile(
     r"(?:wrote|said|schrieb|écrit|escribió|napisał\w*|пише|пишет|написа\w+)\b[^\n]{0,60}:?\s*$", re.IGNORECASE
 )
 _GENERIC = re.compile(
-    r"(?:click |press |see |read |тисніть )?(?:here|this|link|this (?:article|page|link|guide)|our article|article|more|read more"
+    r"(?:click |press |see |read |тисніть )?(?:here|this|link|this (?:article|page|link|guide)|our article"
+    r"|article|more|read more"
     r"|details|тут|сюди|посилання|за посиланням|стаття|статті|докладніше|детальніше)\.?",
     re.IGNORECASE,
 )
@@ -103,7 +106,7 @@ def parse(source: str) -> HtmlElement | None:
 def drop_hidden(root: HtmlElement, taken: Taken) -> None:
     """Take out scripts, styles, frames, comments and what mail programs hide."""
     etree.strip_elements(root, etree.Comment, etree.ProcessingInstruction, with_tail=False)
-    doomed = [node for node in root.iter(*_HIDDEN)]
+    doomed = list(root.iter(*_HIDDEN))
     doomed += [
         node for node in root.iter(etree.Element) if _INVISIBLE.search(node.get("style") or "") and node is not root
     ]

@@ -21,7 +21,7 @@ MARK = REPORT_FILE
 _LATIN = str.maketrans(
     {
         **dict(zip("абвгґдезиіїйклмнопрстуфь", [*"abvhgdezyi", "i", *"iklmnoprstuf", ""], strict=True)),
-        **{
+
             "є": "ie",
             "ж": "zh",
             "х": "kh",
@@ -31,8 +31,8 @@ _LATIN = str.maketrans(
             "щ": "shch",
             "ю": "iu",
             "я": "ia",
-            "ł": "l",
-        },
+            "ł": "l"
+        ,
     }
 )
 
@@ -90,18 +90,8 @@ def write_dataset(folder: Path) -> None:
     import datasets
 
     datasets.disable_progress_bars()
-    features = _features(datasets)
     cache = folder / ".cache"
-    splits = {}
-    for split in ("train", "heldout"):
-        splits[split] = datasets.Dataset.from_generator(
-            _dataset_rows,
-            features=features,
-            gen_kwargs={"folder": str(folder), "split": split},
-            cache_dir=str(cache),
-            # without it the name of the folder would become a part of what is written
-            fingerprint=f"replybench-{split}",
-        )
+    splits = {split: _split(folder, split, cache, datasets) for split in ("train", "heldout")}
     datasets.DatasetDict(splits).save_to_disk(str(folder / DATASET_FOLDER))
     for info in (folder / DATASET_FOLDER).glob("*/dataset_info.json"):
         kept = {
@@ -112,6 +102,22 @@ def write_dataset(folder: Path) -> None:
         info.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
     del splits
     shutil.rmtree(cache, ignore_errors=True)
+
+
+def _split(folder: Path, split: str, cache: Path, datasets: Any) -> Any:
+    features = _features(datasets)
+    if next(_dataset_rows(str(folder), split), None) is None:  # `from_generator` cannot make an empty one
+        empty = datasets.Dataset.from_dict({name: [] for name in features}, features=features)
+        empty._fingerprint = f"replybench-{split}"
+        return empty
+    return datasets.Dataset.from_generator(
+        _dataset_rows,
+        features=features,
+        gen_kwargs={"folder": str(folder), "split": split},
+        cache_dir=str(cache),
+        # without it the name of the folder would become a part of what is written
+        fingerprint=f"replybench-{split}",
+    )
 
 
 def write_report(folder: Path, figures: Figures) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from replybench.errors import ConfigError, Conflict, ReplybenchError, Unavailable
-from replybench.redaction import NameMode, Redactor
+from replybench.redaction import NameMode
 from training.dataset import Article, Split, Thread, digest, fingerprint_of
 from training.helpdesk.mapping import Mapping
 from training.helpdesk.raw import RawArticle, read_articles, read_tickets, ticket_files

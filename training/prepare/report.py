@@ -9,7 +9,7 @@ from typing import Any
 from replybench.redaction.placeholders import PLACEHOLDER
 from training.dataset import Article, Thread
 
-#: Pieces that a byte-pair tokenizer of the GPT-2 family would cut text into before merging: a lower bound of its tokens.
+#: Pieces that byte-pair tokenizers of the GPT-2 family cut text into first: a lower bound of their tokens.
 _PIECE = re.compile(r"'(?:[sdmt]|ll|ve|re)| ?[^\W\d_]+| ?\d+| ?[^\s\w]+|\s+(?!\S)|\s+")
 #: Upper ends (words) of the columns in the picture of lengths.
 _LENGTHS = (25, 50, 75, 100, 150, 200, 300, 400, 600, 1000)
@@ -129,7 +129,8 @@ def readable(figures: Figures) -> str:
         *_table("Personal data replaced", figures.redactions, None),
         _names_sentence(figures.name_mode),
         "",
-        f"About {figures.heldout_percent}% of the threads are held out, chosen by a hash, near duplicates always together. "
+        f"About {figures.heldout_percent}% of the threads are held out, chosen by a hash, near duplicates "
+        f"always together. "
         "Articles are for training only. What training takes of failures and unknowns, its recipe says.",
         "",
     ]
@@ -183,6 +184,7 @@ def _names_sentence(mode: str) -> str:
     if mode == "model":
         return "Names were found by patterns, by what the tickets tell of their people, and by the name model."
     return (
-        "**Names were found by patterns only**, since the name model is not installed: names of people whom a ticket does "
+        "**Names were found by patterns only**, since the name model is not installed: names of people whom a "
+        "ticket does "
         "not introduce may be left. See docs/DATA.md."
     )

@@ -61,7 +61,7 @@ def clean_all(tickets: Iterable[RawTicket], settings: Settings, workers: int) ->
                 yield from waiting.popleft().result()
         except BrokenProcessPool as error:
             raise Unavailable(
-                "A worker process was killed, most likely for want of memory. Run again with --workers 1; the "
+                "A worker process died, most likely for want of memory. Run again with --workers 1; the "
                 "earlier output, if there was one, is as it was."
             ) from error
         finally:
