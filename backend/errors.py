@@ -7,15 +7,40 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from backend.logs import REQUEST_ID, log
 from replybench.contract import ErrorPublic
 from replybench.errors import Busy, ReplybenchError
 
+
+class OpenAIErrorPublic(BaseModel):
+    """The form of an error under /v1."""
+
+    error: dict[str, str | None]
+
+
 _UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give this id to whoever runs Replybench."
 #: OpenAI's names for kinds of errors, by HTTP status.
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+#: What any endpoint with a key may answer besides success, for the OpenAPI.
+_MAY_ANSWER = {
+    401: "No valid key.",
+    403: "The key or the role does not allow this.",
+    404: "There is no such thing, or not for this caller.",
+    409: "Not in the present state of the thing.",
+    413: "The request is too large.",
+    422: "The request cannot be used as it is.",
+    429: "No place is free, or the key's limits are reached; Retry-After says when to come again.",
+    503: "A part that this needs is away.",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "model": ErrorPublic} for status, text in _MAY_ANSWER.items()
+}
+OPENAI_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "model": OpenAIErrorPublic} for status, text in _MAY_ANSWER.items()
+}
 
 
 def install(app: FastAPI) -> None:

@@ -102,7 +102,8 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
         app.include_router(_router(name))
     for name in _WITH_KEY:
         if importlib.util.find_spec(name) is not None:
-            app.include_router(_router(name), dependencies=[Depends(signed_in)])
+            told = errors.OPENAI_RESPONSES if name == "backend.routes.completions" else errors.RESPONSES
+            app.include_router(_router(name), dependencies=[Depends(signed_in)], responses=told)
     paths = app.openapi()["paths"]
     permissions.check_complete([(method.upper(), path) for path, methods in paths.items() for method in methods])
     return app

@@ -21,6 +21,8 @@ from replybench.redaction.patterns import emails, phones
 
 _MANIFEST = "manifest.json"
 _FORM = 1
+#: A manifest is a few kilobytes; what unpacks to more is not one.
+_MANIFEST_BYTES = 1 << 20
 
 
 def backup(database: sqlalchemy.Engine, path: Path) -> dict[str, int]:
@@ -164,6 +166,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     try:
+        if archive.getinfo(_MANIFEST).file_size > _MANIFEST_BYTES:
+            raise ValueError(_MANIFEST)
         manifest: dict[str, Any] = json.loads(archive.read(_MANIFEST))
         known = manifest["form"] == _FORM and manifest["revision"] and manifest["tables"]
     except (KeyError, ValueError, zipfile.BadZipFile) as error:

@@ -11,10 +11,11 @@ from sqlmodel import Session
 
 from backend.engines.base import Job
 from backend.services import views
+from backend.services.keeping import contacts_in
 from backend.services.roster import Roster, Seat
 from backend.services.runner import Runner
 from backend.services.tickets import Redactor, TicketDraft, conversation, ticket_row
-from db import queries
+from db import queries, queries_operations
 from db.models import Answer, Study, Suggestion, Ticket
 from db.session import session_scope
 from replybench.contract import (
@@ -76,6 +77,8 @@ def _store(
     )
     answers = {seat.candidate.key: Answer(suggestion_id=suggestion.id, candidate_id=seat.snapshot.id) for seat in seats}
     queries.store_suggestion(session, ticket, suggestion, answers.values(), desk.runner.lease_s)
+    words = (body.subject, body.text, *(turn.text for turn in earlier))
+    queries_operations.note_contacts(session, ticket.id, {*body.contacts, *contacts_in(words)})
     public = views.suggestion_for(session, suggestion.id, rater_id)
     return public, {answers[seat.candidate.key].id: (seat, job_for(seat, ticket)) for seat in seats}
 
