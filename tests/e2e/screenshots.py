@@ -102,21 +102,29 @@ class Camera:
     def other_pages(self) -> list[str]:
         """Return the addresses of the pages that this installation has besides Rate."""
         folder = ROOT / "console" / "app_pages"
-        return [name for name in ("results", "training", "guidelines") if (folder / f"{name}.py").exists()]
+        return [
+            name for name in ("results", "training", "operations", "guidelines") if (folder / f"{name}.py").exists()
+        ]
 
     def take(self, page: Page, name: str, *, whole: bool = False) -> None:
         """Save one picture, once the page is at rest."""
-        page.wait_for_timeout(1500 if not whole else 3500)
+        self.settle(page)
         if whole:
             self.grow(page)
+            self.settle(page)
         page.screenshot(path=self.out / f"{name}-{self.ending}")
+
+    def settle(self, page: Page) -> None:
+        """Wait until the script has ended and nothing is a placeholder any more."""
+        page.locator("[data-test-script-state='notRunning']").wait_for(timeout=60_000)
+        expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)
+        page.wait_for_timeout(1500)
 
     def grow(self, page: Page) -> None:
         """Make the window as tall as what it shows: Streamlit scrolls inside the page, not the page itself."""
         height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         width = page.viewport_size["width"] if page.viewport_size else 1440
         page.set_viewport_size({"width": width, "height": min(int(height), 6000)})
-        page.wait_for_timeout(1500)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """axe-core finds nothing serious on any page, in light and dark, wide and narrow."""
 
 from collections.abc import Callable
+from pkgutil import iter_modules
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from console import app_pages
 from tests.e2e.console_steps import ask, expect_revealed, score_all, sign_in, wait_for_answers
 from tests.e2e.test_rating_in_the_browser import TICKET
 
@@ -51,7 +53,7 @@ def test_every_state_of_the_rate_page(new_page: NewPage, scheme: str, width: int
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["guidelines", "results"])
+@pytest.mark.parametrize("path", sorted({module.name for module in iter_modules(app_pages.__path__)} - {"rate"}))
 def test_the_other_pages(new_page: NewPage, path: str, scheme: str) -> None:
     page = new_page(f"/{path}", scheme=scheme)
     expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -108,15 +108,14 @@ class AnswerColumn {
     this.correct.hidden = isLocked;
     for (const [kind, box] of this.flags) box.checked = this.answer.flags.includes(kind);
     const weighted = this.board.weighted(own.scores);
-    this.total.hidden = weighted === null;
-    if (weighted !== null) setText(this.totalValue, weighted);
+    setText(this.totalValue, weighted ?? "–");
   }
 
   buildScores() {
     const { strings, metrics } = this.board.data;
     for (const metric of metrics) this.scores.append(this.scoreRow(metric));
     this.totalValue = el("span");
-    this.total = el("p", { class: "weighted", hidden: true }, el("span", {}, strings.weighted), this.totalValue);
+    this.total = el("p", { class: "weighted" }, el("span", {}, strings.weighted), this.totalValue);
     this.scores.append(this.total);
     this.comment = this.field("comment", 5_000, 2);
     this.corrected = this.field("corrected_text", 50_000, 6);
