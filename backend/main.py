@@ -1,16 +1,15 @@
 """The application factory: settings in, a FastAPI application out. Nothing runs at import."""
 
 import asyncio
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 
 from backend import errors, logs
 from backend.engines.pool import make_engines, read_lineup
 from backend.middleware import RequestScope
+from backend.routes import catalogue, completions, health, marks, operations, ratings, results, suggestions, training
 from backend.security import headers, permissions
 from backend.security.gate import signed_in
 from backend.security.keys import Keyring
@@ -25,18 +24,9 @@ from db.session import connect
 from replybench import __version__
 from replybench.redaction import Redactor as PersonalData
 
-#: Modules with a `router`; all but the first need the API key. One that is not installed is left out.
-_OPEN = ("backend.routes.health",)
-_WITH_KEY = (
-    "backend.routes.catalogue",
-    "backend.routes.suggestions",
-    "backend.routes.ratings",
-    "backend.routes.marks",
-    "backend.routes.completions",
-    "backend.routes.operations",
-    "backend.routes.results",
-    "backend.routes.training",
-)
+#: All but the first need an API key.
+_OPEN = (health,)
+_WITH_KEY = (catalogue, suggestions, ratings, marks, completions, operations, results, training)
 
 
 def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastAPI:
@@ -91,19 +81,16 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
         title="Replybench",
         version=__version__,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
     )
     app.state.settings = settings
     app.state.limiter = Limiter()
     errors.install(app)
     headers.install(app, settings.cors_origins)
-    app.add_middleware(RequestScope)
-    for name in _OPEN:
-        app.include_router(_router(name))
-    for name in _WITH_KEY:
-        if importlib.util.find_spec(name) is not None:
-            told = errors.OPENAI_RESPONSES if name == "backend.routes.completions" else errors.RESPONSES
-            app.include_router(_router(name), dependencies=[Depends(signed_in)], responses=told)
+    app.add_middleware(RequestScope, max_body_bytes=settings.max_body_bytes)
+    for module in _OPEN:
+        app.include_router(module.router)
+    for module in _WITH_KEY:
+        app.include_router(module.router, dependencies=[Depends(signed_in)])
     paths = app.openapi()["paths"]
     permissions.check_complete([(method.upper(), path) for path, methods in paths.items() for method in methods])
     return app
@@ -117,8 +104,3 @@ def _redactor(settings: Settings) -> Redactor:
     if redactor.notice:
         logs.log().warning("redaction_by_patterns", told=redactor.notice)
     return Redaction(redactor)
-
-
-def _router(module: str) -> APIRouter:
-    router: APIRouter = importlib.import_module(module).router
-    return router
