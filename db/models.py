@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlmodel import Field, SQLModel
 
@@ -391,3 +391,20 @@ class TicketContact(SQLModel, table=True):
 
     ticket_id: UUID = Field(foreign_key="ticket.id", primary_key=True)
     contact_hmac: str = Field(primary_key=True, index=True)
+
+
+class Passage(SQLModel, table=True):
+    """A stretch of a help-centre article, for grounded candidates. `search` holds its words, those of the title as 'A';
+    `words` is how many there are. A load replaces all of them."""
+
+    __table_args__ = (Index("ix_passage_search", "search", postgresql_using="gin"),)
+
+    id: UUID = _key()
+    article_id: str = Field(sa_type=Text, index=True)
+    position: int
+    title: str = Field(sa_type=Text)
+    url: str | None = Field(default=None, sa_type=Text)
+    language: str = Field(sa_type=Text)
+    text: str = Field(sa_type=Text)
+    words: int
+    search: Any = Field(sa_column=Column(TSVECTOR, nullable=False))

@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("database", "Migrate the database, or start the embedded one."),
     "model": ("model", "Fetch, verify and convert the embedded model."),
     "models": ("models", "Show what is loaded, what it takes, and what answers whom."),
+    "lineup": ("lineup", "Show the lineups, and change to another without stopping."),
+    "articles": ("articles", "Load or show the help centre for grounded candidates."),
     "export": ("export", "Export the help centre and the ticket history from the helpdesk."),
     "prepare": ("prepare", "Clean, redact, label and split an export."),
     "redact": ("redact", "Replace personal data in {id,text} lines by placeholders."),

@@ -42,6 +42,7 @@ def models(desk: DeskDep) -> ModelList:
 async def complete(body: ChatCompletionRequest, desk: DeskDep, request: Request) -> ChatCompletion | StreamingResponse:
     """Let a candidate answer a conversation; with `stream`, as server-sent events."""
     seat, job = completions.job_of(desk.roster, body)
+    job = await completions.grounded(desk, job)
     if body.stream:
         items = completions.Completion(seat, job).items()
         first = await anext(items)  # what fails at once still becomes a proper error response

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from backend.engines.base import EngineFailure, Finished, Job
+from backend.retrieval import grounding
 from backend.services.roster import Roster, Seat
+from backend.services.suggestions import Desk
 from replybench.errors import InvalidInput, Unavailable
 from replybench.lineups import Generation
 from replybench.openai_contract import ChatCompletionRequest, Message
@@ -30,6 +33,14 @@ def job_of(roster: Roster, body: ChatCompletionRequest) -> tuple[Seat, Job]:
     return seat, Job(
         seat.candidate, "", turns, system=system, generation=_generation(seat, body), stop=tuple(body.stops)
     )
+
+
+async def grounded(desk: Desk, job: Job) -> Job:
+    """Return the job with the help centre's passages for it, if its candidate is grounded."""
+    if not job.candidate.retrieval:
+        return job
+    found = await desk.in_database(grounding.sources_for, job.subject, job.turns, None)
+    return replace(job, sources=grounding.as_prompt(found))
 
 
 def _conversation(messages: list[Message]) -> tuple[tuple[Turn, ...], str | None]:

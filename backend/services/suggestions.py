@@ -1,7 +1,7 @@
 """Ask a ticket, look at it, cancel it, ask one candidate again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ import sqlalchemy
 from sqlmodel import Session
 
 from backend.engines.base import Job
+from backend.retrieval import grounding
 from backend.services import views
 from backend.services.keeping import contacts_in
 from backend.services.roster import Roster, Seat
@@ -17,6 +18,7 @@ from backend.services.runner import Runner
 from backend.services.tickets import Redactor, TicketDraft, conversation, ticket_row
 from db import queries, queries_operations
 from db.models import Answer, Study, Suggestion, Ticket
+from db.queries_retrieval import Found
 from db.session import session_scope
 from replybench.contract import (
     AnswerStatus,
@@ -75,12 +77,27 @@ def _store(
         asked_by=rater_id,
         worker=desk.runner.worker,
     )
-    answers = {seat.candidate.key: Answer(suggestion_id=suggestion.id, candidate_id=seat.snapshot.id) for seat in seats}
+    found = _found(session, seats, ticket)
+    answers = {
+        seat.candidate.key: Answer(
+            suggestion_id=suggestion.id,
+            candidate_id=seat.snapshot.id,
+            sources=grounding.as_shown(found if seat.candidate.retrieval else ()),
+        )
+        for seat in seats
+    }
     queries.store_suggestion(session, ticket, suggestion, answers.values(), desk.runner.lease_s)
     words = (body.subject, body.text, *(turn.text for turn in earlier))
     queries_operations.note_contacts(session, ticket.id, {*body.contacts, *contacts_in(words)})
     public = views.suggestion_for(session, suggestion.id, rater_id)
-    return public, {answers[seat.candidate.key].id: (seat, job_for(seat, ticket)) for seat in seats}
+    return public, {answers[seat.candidate.key].id: (seat, job_for(seat, ticket, found)) for seat in seats}
+
+
+def _found(session: Session, seats: list[Seat], ticket: Ticket) -> list[Found]:
+    """Return the help centre's passages for the ticket, if any of the candidates is grounded."""
+    if not any(seat.candidate.retrieval for seat in seats):
+        return []
+    return grounding.sources_for(session, ticket.subject, conversation(ticket), ticket.language)
 
 
 def _study_for(session: Session, name: str | None) -> Study:
@@ -101,9 +118,10 @@ def check_open(study: Study) -> None:
         raise Conflict(f"The study '{study.name}' is closed. Choose another study.")
 
 
-def job_for(seat: Seat, ticket: Ticket) -> Job:
-    """Return what the candidate is to do."""
-    return Job(seat.candidate, ticket.subject, conversation(ticket))
+def job_for(seat: Seat, ticket: Ticket, found: Sequence[Found]) -> Job:
+    """Return what the candidate is to do; `found` are the passages for it, if it is grounded."""
+    sources = grounding.as_prompt(found) if seat.candidate.retrieval else ()
+    return Job(seat.candidate, ticket.subject, conversation(ticket), sources=sources)
 
 
 def get(session: Session, desk: Desk, suggestion_id: UUID, rater_id: UUID) -> SuggestionPublic:
@@ -162,4 +180,6 @@ def _renew(session: Session, desk: Desk, answer_id: UUID, rater_id: UUID) -> tup
     if seat is None:
         raise Conflict("This model is no longer in the lineup. Ask the ticket again instead.")
     fresh = queries.next_attempt(session, answer, desk.runner.worker, desk.runner.lease_s)
-    return fresh.id, suggestion.id, seat, job_for(seat, rows.ticket)
+    passages = _found(session, [seat], rows.ticket)
+    fresh.sources = grounding.as_shown(passages)
+    return fresh.id, suggestion.id, seat, job_for(seat, rows.ticket, passages)
