@@ -1,0 +1,308 @@
+"""Makes a candidate fit for the fast engine: merged weights in 8 bits, kept in the cache, and proved to be as good.
+
+An export is refused unless its held-out loss is within 1% of what transformers gives in float32 for that very
+adapter. The loss is that of the engine which will serve it, its own arithmetic and caches included.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from backend.engines.fast_worker import Ask, Lane, Setup
+from replybench.embedded_model import EMBEDDED, GGUF_SHA256, ensure_embedded_model
+from replybench.errors import ConfigError, ReplybenchError
+from replybench.lineups import Candidate
+from replybench.prompts import Turn, thread_segments
+
+Progress = Callable[[str], None]
+#: Token ids and labels of one text; a label below zero is not a target.
+Scored = tuple[Sequence[int], Sequence[int]]
+
+#: The export may differ from the reference by this share of its loss.
+TOLERANCE = 0.01
+#: Raised when what is exported changes, so that older exports are made anew.
+_LAYOUT = 1
+_REPORT = "export.json"
+_PROBE = Path(__file__).with_name("probe.jsonl")
+_PROBE_NAME = "threads of a made-up company that ship with Replybench"
+
+
+class ExportRefused(ConfigError):
+    """The candidate cannot be served by the fast engine; the message says why."""
+
+    code = "export_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export is and how it was proved.
+
+    Attributes:
+        reference_loss: mean loss per target token, transformers in float32, adapter not merged.
+        fast_loss: the same of the export, in the engine.
+        texts: what the loss was taken on.
+        target_tokens: how many tokens that was.
+        seconds: how long the export took.
+    """
+
+    folder: str
+    reference_loss: float
+    fast_loss: float
+    texts: str
+    target_tokens: int
+    seconds: float
+
+    @property
+    def difference(self) -> float:
+        """The export's loss above the reference's, as a share of it."""
+        return self.fast_loss / self.reference_loss - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export at hand. `context`: how many tokens the base reads and writes in all."""
+
+    folder: Path
+    tokenizer: Any
+    context: int
+
+
+def ensure_exported(candidate: Candidate, cache_dir: Path, progress: Progress) -> Exported:
+    """Return the candidate's export, making it if it is not in the cache (in a process of its own: it needs torch).
+
+    Raises:
+        ExportRefused: the model cannot be exported, or its export is not as good.
+        ConfigError: base or adapter cannot be loaded.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    base = _base(candidate, cache_dir, progress)
+    if read_report(candidate, cache_dir) is None:
+        progress(f"Exporting '{candidate.key}' for the fast engine (once; half a minute for a small model) …")
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            report = pool.submit(_export_quietly, candidate, cache_dir).result()
+        progress(f"'{candidate.key}' is exported: held-out loss {report.fast_loss:.4f}, {told(report)}.")
+    options = {"revision": candidate.revision} if candidate.base != EMBEDDED else {}
+    tokenizer = AutoTokenizer.from_pretrained(base, **options)
+    config = AutoConfig.from_pretrained(base, **options)
+    return Exported(export_folder(candidate, cache_dir), tokenizer, int(config.max_position_embeddings))
+
+
+def _export_quietly(candidate: Candidate, cache_dir: Path) -> ExportReport:
+    return export_candidate(candidate, cache_dir)
+
+
+def told(report: ExportReport) -> str:
+    """Return how far the export is from the reference, in words."""
+    return f"{report.difference:+.2%} against transformers in float32 ({report.target_tokens} tokens of {report.texts})"
+
+
+def export_folder(candidate: Candidate, cache_dir: Path) -> Path:
+    """Return where the candidate's export lies: the same base, adapter and layout give the same place."""
+    base = GGUF_SHA256 if candidate.base == EMBEDDED else f"{candidate.base}@{candidate.revision}"
+    digest = hashlib.sha256(f"{_LAYOUT}\n{base}\n".encode())
+    digest.update(_adapter_bytes(candidate.adapter))
+    return cache_dir / "fast" / digest.hexdigest()[:24]
+
+
+def read_report(candidate: Candidate, cache_dir: Path) -> ExportReport | None:
+    """Return the report of the candidate's export, or None if there is no complete one."""
+    try:
+        return ExportReport(**json.loads((export_folder(candidate, cache_dir) / _REPORT).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def export_candidate(
+    candidate: Candidate,
+    cache_dir: Path,
+    *,
+    held_out: Sequence[Scored] | None = None,
+    texts: str = "its held-out split",
+    progress: Progress = lambda _: None,
+) -> ExportReport:
+    """Export a candidate and prove the export.
+
+    Args:
+        held_out: (token ids, labels) of texts that the adapter was not trained on, the loss being taken where a
+            label is not negative. If not given: threads of a made-up company that no adapter has seen.
+        texts: what `held_out` is, for the report.
+
+    Raises:
+        ExportRefused: the model's kind is not known to the engine, or the loss differs by more than 1%. Nothing
+            of it is kept then.
+        ConfigError: base or adapter cannot be loaded.
+    """
+    began = time.monotonic()
+    folder = export_folder(candidate, cache_dir)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    model, tokenizer = _load(candidate, cache_dir, progress)
+    if held_out is None:
+        held_out, texts = _probe(tokenizer), _PROBE_NAME
+    progress("Taking the reference loss …")
+    reference, count = _reference_loss(model, held_out)
+    if candidate.adapter:
+        model = model.merge_and_unload()
+    progress("Writing 8-bit weights …")
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
+        made = Path(work) / "export"
+        made.mkdir()
+        _convert(model, made)
+        del model
+        progress("Comparing …")
+        fast = _fast_loss(candidate.key, made, held_out)
+        if not math.isfinite(fast) or abs(fast / reference - 1) > TOLERANCE:
+            raise ExportRefused(
+                f"candidate '{candidate.key}': the export's held-out loss is {fast:.4f} and transformers' is "
+                f'{reference:.4f}, which differ by more than {TOLERANCE:.0%}. Set engine = "transformers".'
+            )
+        report = ExportReport(str(folder), reference, fast, texts, count, round(time.monotonic() - began, 1))
+        (made / _REPORT).write_text(json.dumps(asdict(report), indent=2), "utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    return report
+
+
+def _adapter_bytes(adapter: str | None) -> bytes:
+    if adapter is None:
+        return b"none"
+    folder = Path(adapter)
+    if not folder.is_dir():
+        return adapter.encode()
+    names = ("adapter_config.json", "adapter_model.safetensors")
+    return b"".join(hashlib.sha256((folder / name).read_bytes()).digest() for name in names if (folder / name).exists())
+
+
+def _base(candidate: Candidate, cache_dir: Path, progress: Progress) -> str:
+    if candidate.base == EMBEDDED:
+        return str(ensure_embedded_model(cache_dir, progress))
+    return str(candidate.base)
+
+
+def _load(candidate: Candidate, cache_dir: Path, progress: Progress) -> tuple[Any, Any]:
+    """Return (model in float32 with its adapter on it, tokenizer)."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    from backend.engines.gguf_file import why_not
+
+    base = _base(candidate, cache_dir, progress)
+    options = {"revision": candidate.revision} if candidate.base != EMBEDDED else {}
+    try:
+        reason = why_not(AutoConfig.from_pretrained(base, **options))
+        if reason:
+            raise ExportRefused(
+                f"candidate '{candidate.key}': the fast engine cannot serve its base: {reason}. "
+                'Set engine = "transformers".'
+            )
+        model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **options)
+        tokenizer = AutoTokenizer.from_pretrained(base, **options)
+        if candidate.adapter:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, candidate.adapter)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ConfigError(
+            f"candidate '{candidate.key}': its base or adapter could not be loaded ({type(error).__name__}). "
+            "Check 'base' and 'adapter' in the lineup."
+        ) from error
+    return model.eval(), tokenizer
+
+
+def _probe(tokenizer: Any) -> list[Scored]:
+    scored: list[Scored] = []
+    for line in _PROBE.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        ids: list[int] = []
+        labels: list[int] = []
+        for segment in thread_segments(row["subject"], [Turn(role, text) for role, text in row["turns"]]):
+            piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
+            ids += piece
+            labels += piece if segment.is_target else [-100] * len(piece)
+        scored.append((ids, labels))
+    return scored
+
+
+def _reference_loss(model: Any, texts: Sequence[Scored]) -> tuple[float, int]:
+    """Return (mean loss per target token, number of target tokens)."""
+    import torch
+
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for ids, labels in texts:
+            tokens = torch.tensor([list(ids)])
+            likely = model(tokens).logits[0, :-1].log_softmax(-1).gather(-1, tokens[0, 1:, None])[:, 0]
+            wanted = torch.tensor([label >= 0 for label in labels[1:]])
+            total -= float(likely[wanted].sum(dtype=torch.float64))
+            count += int(wanted.sum())
+    if not count:
+        raise ConfigError("There is no held-out text to compare the export on.")
+    return total / count, count
+
+
+def _convert(model: Any, folder: Path) -> None:
+    """Let OpenVINO GenAI read the merged weights from a GGUF file and save its own form of them into `folder`."""
+    import openvino_genai  # type: ignore[import-untyped,unused-ignore]  # it has stubs for half of itself
+
+    from backend.engines.gguf_file import write_gguf
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        path = Path(work) / "model.gguf"
+        write_gguf(model, path)
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.num_kv_blocks = 1
+        no_tokenizer = openvino_genai.Tokenizer(str(folder))
+        openvino_genai.ContinuousBatchingPipeline(str(path), no_tokenizer, scheduler, "CPU", enable_save_ov_model=True)
+        for suffix in ("xml", "bin"):
+            (Path(work) / f"openvino_model.{suffix}").rename(folder / f"openvino_model.{suffix}")
+
+
+def _fast_loss(key: str, folder: Path, texts: Sequence[Scored]) -> float:
+    """Return the mean loss per target token, as the engine itself computes it."""
+    longest = max(len(ids) for ids, _ in texts) + 1
+    total, count = 0.0, 0
+    with _working(Setup((Lane(key, str(folder), longest, len(texts)),), _threads(), keeps_prefixes=False)) as worker:
+        answers: list[tuple[SimpleQueue[Any], Sequence[int]]] = []
+        for ids, labels in texts:
+            items: SimpleQueue[Any] = SimpleQueue()
+            worker.send(Ask(worker.next_id(), key, list(ids), score=True), items.put)
+            answers.append((items, labels))
+        for items, labels in answers:
+            likely = items.get()
+            if isinstance(likely, ReplybenchError):
+                raise likely
+            for label, value in zip(labels[1:], likely[1:], strict=False):  # the first token has no prediction
+                if label >= 0:
+                    total, count = total - value, count + 1
+    return total / count
+
+
+def _threads() -> int:
+    import os
+
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _working(setup: Setup) -> Any:
+    from backend.engines.fast_engine import Worker
+
+    worker = Worker(setup)
+    worker.start()
+    try:
+        if worker.problems:
+            raise ExportRefused(f"OpenVINO cannot load the export: {'; '.join(worker.problems.values())}")
+        yield worker
+    finally:
+        worker.close()
