@@ -71,15 +71,16 @@ async function bundle(host, project, config) {
 
 /** Desk lets a widget call listed domains only: the backend's, and its own API's. */
 function completeDeskManifest(project, config) {
-  const file = join(project, "plugin-manifest.json");
-  const manifest = JSON.parse(readFileSync(file, "utf8"));
+  const path = join(project, "plugin-manifest.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8"));
   manifest.whiteListedDomains = [config.url && new URL(config.url).origin, `https://desk.${config.zohoDomain}`].filter(Boolean);
-  const connections = config.connectors ? JSON.parse(readFileSync(config.connectors, "utf8")) : [];
+  const file = config.connectors && resolve(process.env.INIT_CWD ?? "", config.connectors); // where npm was called
+  const connections = file ? JSON.parse(readFileSync(file, "utf8")) : [];
   // A connection to Zoho's own services has a place of its own; among the connectors, zet refuses it.
   const isZohos = ({ serviceName }) => serviceName === "zlabs_integration";
   manifest.connectors = connections.filter((connection) => !isZohos(connection));
   for (const zohos of connections.filter(isZohos)) manifest.zohoAuthorisation = { type: "connectors", ...zohos };
-  writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
+  writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
   for (const widget of manifest.modules.widgets) {
     if (!DESK_LOCATIONS.includes(widget.location)) fail(`Desk has no widget location "${widget.location}"`);
   }

@@ -11,14 +11,13 @@ export class Refused extends Error {
     this.requestId = error.request_id;
   }
 
-  /** Whether the same request may succeed later, so that it is worth keeping. */
+  /** Whether the same request may succeed a little later. */
   get isTransient(): boolean {
     return TRANSIENT.has(this.code);
   }
 }
 
-// A wrong key is the administrator's to mend: what agents have scored meanwhile must not be thrown away for it.
-const TRANSIENT = new Set(["busy", "unavailable", "internal_error", "not_signed_in"]);
+const TRANSIENT = new Set(["busy", "unavailable", "internal_error"]);
 
 /** Nothing that the backend wrote came back: the network, Zoho's proxy or the backend is away. */
 export class Unreachable extends Error {
@@ -33,6 +32,14 @@ export class HostProblem extends Error {}
 /** Whether waiting and trying again can help. */
 export function isTransient(error: unknown): boolean {
   return error instanceof Unreachable || (error instanceof Refused && error.isTransient);
+}
+
+/**
+ * Whether something that was scored must be kept for a later try. A wrong key is the administrator's to mend: what
+ * agents have scored meanwhile is not thrown away for it.
+ */
+export function isWorthKeeping(error: unknown): boolean {
+  return isTransient(error) || (error instanceof Refused && error.code === "not_signed_in");
 }
 
 /** Settle as `promise` does, or fail after `ms`: Zoho's SDKs have promises that never settle. */

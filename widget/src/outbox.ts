@@ -4,7 +4,7 @@
 import type { Backend } from "./backend";
 import { Backoff } from "./backoff";
 import type { RatingWrite, UsageWrite } from "./contract";
-import { isTransient } from "./errors";
+import { isWorthKeeping } from "./errors";
 import { withLock } from "./locks";
 import type { Store } from "./storage";
 import { field, isFields, isId, parsed } from "./wire";
@@ -107,7 +107,7 @@ export class Outbox {
       try {
         await this.send(item);
       } catch (error) {
-        if (isTransient(error)) return;
+        if (isWorthKeeping(error)) return;
         this.settle(key, content, { type: "refused", item, message: (error as Error).message });
         continue;
       }

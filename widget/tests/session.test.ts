@@ -179,6 +179,13 @@ describe("a session", () => {
     expect(last().state).toEqual({ phase: "problem", message: "No study is open." });
   });
 
+  it("says that the key is wrong, instead of trying for ever", async () => {
+    host.reply = () => ({ code: "not_signed_in", message: "The API key is wrong." });
+    session().open("7");
+    await until(() => last()?.state.phase === "problem");
+    expect(last().state).toEqual({ phase: "problem", message: "The API key is wrong." });
+  });
+
   it("asks nobody when there is nothing to answer", async () => {
     host.records.set("7", record("7", { subject: "", text: "" }));
     session().open("7");
