@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BACKEND_PORT ?= 8000
 CONSOLE_PORT ?= 8501
 
-.PHONY: help install demo test e2e check format bench demo-adapters screenshots clean
+.PHONY: help install demo test e2e check audit soak format bench demo-adapters screenshots clean
 
 help:  ## Show what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,14 @@ check: install  ## Lint, formatting, types, Dockerfile and compose file
 	@$(BIN)/mypy
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/python -m tests.supply_chain
+
+audit: install  ## Look the pinned versions up among known vulnerabilities (needs the network)
+	@$(BIN)/pip install --quiet pip-audit
+	@$(BIN)/python -m tests.supply_chain --audit
+
+soak: install  ## 20 minutes of mixed load: does memory stay flat?
+	@$(BIN)/python -m benchmarks.soak
 
 format: install  ## Format the code
 	@$(BIN)/ruff check --fix .
