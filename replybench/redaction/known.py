@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from replybench.redaction.entities import Entity, Kind
@@ -45,7 +45,6 @@ class KnownPeople:
     """The people of a ticket, the customer first: the contact, then the authors of its turns."""
 
     people: tuple[Person, ...] = ()
-    _cache: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
     def of(contact: Person | None = None, authors: Iterable[str | None] = ()) -> "KnownPeople":

@@ -52,7 +52,7 @@ class Dropped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DraftTurn:
-    """A turn on its way; `source` is HTML until the markup step, then text."""
+    """A turn on its way, already text."""
 
     role: Role
     author: str | None

@@ -157,7 +157,6 @@ def name_links(root: HtmlElement, book: LinkBook, taken: Taken) -> None:
             _set_text(node, _with_title(words, title))
         elif href.lower().startswith(("http", "//", "ftp")):
             taken.add("own_link" if book.is_own(href) else "external_link")
-    root.set("data-links", "named")
 
 
 def tidy(text: str) -> str:

@@ -21,18 +21,16 @@ MARK = REPORT_FILE
 _LATIN = str.maketrans(
     {
         **dict(zip("абвгґдезиіїйклмнопрстуфь", [*"abvhgdezyi", "i", *"iklmnoprstuf", ""], strict=True)),
-
-            "є": "ie",
-            "ж": "zh",
-            "х": "kh",
-            "ц": "ts",
-            "ч": "ch",
-            "ш": "sh",
-            "щ": "shch",
-            "ю": "iu",
-            "я": "ia",
-            "ł": "l"
-        ,
+        "є": "ie",
+        "ж": "zh",
+        "х": "kh",
+        "ц": "ts",
+        "ч": "ch",
+        "ш": "sh",
+        "щ": "shch",
+        "ю": "iu",
+        "я": "ia",
+        "ł": "l",
     }
 )
 

@@ -29,7 +29,6 @@ class Result(NamedTuple):
     fingerprint: duplicates.Fingerprint | None
     weight: tuple[int, ...]
     taken: Counter[str]
-    redactions: Counter[str]
 
 
 def clean_all(tickets: Iterable[RawTicket], settings: Settings, workers: int) -> Iterator[Result]:
@@ -73,7 +72,7 @@ def clean_one(ticket: RawTicket, tools: Tools) -> Result:
     """Return the result of one ticket."""
     draft = clean_ticket(ticket, tools)
     if isinstance(draft, Dropped):
-        return Result(ticket.id, None, draft.reason, None, (), Counter(), Counter())
+        return Result(ticket.id, None, draft.reason, None, (), Counter())
     question = "\n".join(turn.text for turn in draft.turns[:1])
     thread = Thread.model_validate(
         {
@@ -90,7 +89,7 @@ def clean_one(ticket: RawTicket, tools: Tools) -> Result:
     )
     answers = sum(len(turn.text) for turn in draft.turns if turn.role == "agent")
     weight = (len(draft.turns), answers, draft.characters)
-    return Result(ticket.id, thread, None, duplicates.fingerprint(question), weight, draft.taken, draft.redactions)
+    return Result(ticket.id, thread, None, duplicates.fingerprint(question), weight, draft.taken)
 
 
 _TOOLS: list[Tools] = []
