@@ -1,6 +1,7 @@
 """The application factory: settings in, a FastAPI application out. Nothing runs at import."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -9,7 +10,18 @@ from fastapi import Depends, FastAPI
 from backend import errors, logs
 from backend.engines.pool import make_engines, read_lineup
 from backend.middleware import RequestScope
-from backend.routes import catalogue, completions, health, marks, operations, ratings, results, suggestions, training
+from backend.routes import (
+    catalogue,
+    completions,
+    health,
+    lineups,
+    marks,
+    operations,
+    ratings,
+    results,
+    suggestions,
+    training,
+)
 from backend.security import headers, permissions
 from backend.security.gate import signed_in
 from backend.security.keys import Keyring
@@ -18,6 +30,7 @@ from backend.services.redaction import Redaction
 from backend.services.roster import Roster, make_roster
 from backend.services.runner import Runner
 from backend.services.suggestions import Desk
+from backend.services.switching import LineupSwitch
 from backend.services.tickets import NoRedaction, Redactor
 from backend.settings import Settings
 from db.session import connect
@@ -26,7 +39,7 @@ from replybench.redaction import Redactor as PersonalData
 
 #: All but the first need an API key.
 _OPEN = (health,)
-_WITH_KEY = (catalogue, suggestions, ratings, marks, completions, operations, results, training)
+_WITH_KEY = (catalogue, suggestions, ratings, marks, completions, operations, results, training, lineups)
 
 
 def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastAPI:
@@ -65,6 +78,8 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
             rate_per_minute=settings.api_key_rate_per_minute,
             max_concurrent=settings.api_key_max_concurrent,
         )
+        app.state.lineups = switch = LineupSwitch(app.state, settings)
+        _reread_on_hangup(switch)
         runner.start()
         loading = asyncio.create_task(load(roster))
         try:
@@ -74,7 +89,8 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
             loading.cancel()
             with suppress(asyncio.CancelledError):
                 await loading
-            await roster.close()
+            await switch.close()
+            await app.state.desk.roster.close()
             database.dispose()
 
     app = FastAPI(
@@ -94,6 +110,20 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     paths = app.openapi()["paths"]
     permissions.check_complete([(method.upper(), path) for path, methods in paths.items() for method in methods])
     return app
+
+
+def _reread_on_hangup(switch: LineupSwitch) -> None:
+    """Let SIGHUP read the lineup's file again, where signals can be had (the main thread of a process)."""
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()
+
+    def reread() -> None:
+        task = loop.create_task(switch.use_quietly())
+        running.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(running.discard)
+
+    with suppress(NotImplementedError, RuntimeError, ValueError, AttributeError):
+        loop.add_signal_handler(signal.SIGHUP, reread)
 
 
 def _redactor(settings: Settings) -> Redactor:

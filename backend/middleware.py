@@ -1,4 +1,4 @@
-"""What wraps every request: an id for logs and errors, one log line, no lost exception."""
+"""What wraps every request: an id for logs and errors, a bound on its size, one log line, no lost exception."""
 
 import re
 import time
@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,8 +19,9 @@ _GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 class RequestScope:
     """Pure ASGI, so that streams pass through untouched and are cancelled when the client goes."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,7 +44,11 @@ class RequestScope:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if _declared_length(scope) > self._max_body_bytes:
+                words = _too_large(self._max_body_bytes)
+                await errors.response(Request(scope), 413, "too_large", words)(scope, receive, send_with_id)
+            else:
+                await self._app(scope, _bounded(receive, self._max_body_bytes), send_with_id)
         except Exception as error:
             if status:
                 raise  # the response has begun; the server closes the connection, which tells the client
@@ -53,3 +59,27 @@ class RequestScope:
                 took = round((time.perf_counter() - began) * 1000)
                 metrics.request_ended(scope["method"], route, status, time.perf_counter() - began)
                 log().info("request", method=scope["method"], route=route, status=status, took_ms=took)
+
+
+def _declared_length(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """Return a `receive` that counts, for bodies that come without a declared length."""
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise HTTPException(413, _too_large(limit))
+        return message
+
+    return bounded
+
+
+def _too_large(limit: int) -> str:
+    return f"The request is larger than {limit} bytes. Nothing was stored."

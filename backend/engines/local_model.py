@@ -87,7 +87,7 @@ class LocalModel:
     def _generation_config(self, **settings: Any) -> Any:
         from transformers import GenerationConfig
 
-        ends = sorted(self.ends)
+        ends = sorted(self.ends) or None
         return GenerationConfig(eos_token_id=ends, pad_token_id=self.pad, **settings)  # type: ignore[no-untyped-call]
 
 
