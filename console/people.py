@@ -26,7 +26,7 @@ def required_rater() -> str:
     with st.form("people_form", border=False):
         st.text_input(_("Your name"), key=_NAME_KEY, max_chars=100, autocomplete="name", width=420)
         st.caption(_("Your ratings are kept under this name. You give it once; this browser remembers it."))
-        st.form_submit_button(_("Continue"), type="primary", on_click=lambda: _take(_NAME_KEY))
+        st.form_submit_button(_("Continue"), on_click=lambda: _take(_NAME_KEY))
     state.keep()
     return st.stop()
 

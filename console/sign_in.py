@@ -54,7 +54,7 @@ def gate() -> None:
     if not st.user.is_logged_in:
         st.subheader(_("Welcome to Replybench"))
         st.write(_("Sign in with your company's account."))
-        st.button(_("Sign in"), type="primary", on_click=st.login)
+        st.button(_("Sign in"), on_click=st.login)
         st.stop()
     claims = st.user.to_dict()
     st.session_state[state.RATER_KEY] = person_of(claims, console_settings())
