@@ -26,6 +26,7 @@ _UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give th
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 #: What any endpoint with a key may answer besides success, for the OpenAPI.
 _MAY_ANSWER = {
+    400: "The body cannot be read at all.",
     401: "No valid key.",
     403: "The key or the role does not allow this.",
     404: "There is no such thing, or not for this caller.",

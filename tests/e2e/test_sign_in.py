@@ -54,11 +54,13 @@ def console(stack: LiveStack, iam_server: Server, people: dict[str, Any], tmp_pa
         client_name="Replybench",
         client_uri=url,
         redirect_uris=[f"{url}/oauth2callback"],
+        post_logout_redirect_uris=[url, f"{url}/", f"{url}/oauth2callback"],
         grant_types=["authorization_code"],
         response_types=["code"],
         token_endpoint_auth_method="client_secret_basic",
         scope=["openid", "profile", "email", "groups"],
     )
+    iam_server.backend.update(client, audience=[client])
     iam_server.backend.save(client)
     for person in people.values():
         iam_server.consent(person, client)

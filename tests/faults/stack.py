@@ -146,6 +146,11 @@ class Backend:
         self._process = Process(command, self.folder / f"backend-{self.port}.log", environment)
         self._process.start()
 
+    @property
+    def process(self) -> Process:
+        assert self._process is not None
+        return self._process
+
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200

@@ -44,7 +44,9 @@ def lineup(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(database_url: str, lineup: Path) -> Settings:
-    return Settings(database_url=database_url, api_key=SecretStr(FIRST_KEY), lineup=lineup, _env_file=None)
+    return Settings(
+        database_url=database_url, api_key=SecretStr(FIRST_KEY), lineup=lineup, redaction="off", _env_file=None
+    )
 
 
 @pytest.fixture

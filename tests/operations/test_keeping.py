@@ -264,7 +264,8 @@ def test_every_column_for_words_is_emptied_or_known_to_hold_none() -> None:
         for column in table.columns
         if column.name in {"text", "subject", "comment", "corrected_text", "earlier", "message"}
     }
-    known = {f"{table}.{column}" for table, columns in emptied.items() for column in columns}
+    not_of_people = {"passage.text"}  # the help centre's own
+    known = not_of_people | {f"{table}.{column}" for table, columns in emptied.items() for column in columns}
     assert of_people <= known, f"decide what purge and forget do with {of_people - known}"
 
 

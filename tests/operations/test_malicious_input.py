@@ -82,7 +82,7 @@ async def test_a_lone_surrogate_is_refused_and_not_a_server_error(client: httpx.
     for raw in (rb'{"text": "a \ud800 b"}', rb'{"text": "x", "subject": "\udfff"}', b'{"text": "\xff\xfe"}'):
         headers = {**OLENA, "Content-Type": "application/json"}
         response = await client.post("/api/suggestions", content=raw, headers=headers)
-        assert response.status_code == 422, (raw, response.text)
+        assert response.status_code in {400, 422}, (raw, response.text)
 
 
 async def test_a_long_ticket_is_refused_by_its_length_and_a_huge_body_by_its_size(
@@ -117,7 +117,7 @@ async def test_deep_json_and_wrong_types_are_the_clients_mistakes(client: httpx.
         '{"text": "a", "__proto__": {}}',
     ):
         response = await client.post("/api/suggestions", content=raw, headers=headers)
-        assert response.status_code == 422, (raw[:20], response.status_code)
+        assert response.status_code in {400, 422}, (raw[:20], response.status_code)
 
 
 @pytest.mark.parametrize("name", ["", " ", "%00", "%ED%A0%80", "x" * 101, "%0d%0aX-Role:%20admin"])

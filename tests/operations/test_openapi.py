@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
@@ -38,8 +39,10 @@ def served(settings: Settings) -> Iterator[str]:
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    time.sleep(1)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    while httpx.get(f"{url}/readyz").status_code != 200:
+        time.sleep(0.05)
+    yield url
     server.should_exit = True
     thread.join(20)
 
