@@ -66,9 +66,9 @@ def studies() -> list[StudyPublic]:
     return state.backend().studies()
 
 
-def answers(behind: Mapping[str, str], offset: int) -> RatedAnswers:
+def answers(behind: Mapping[str, str], offset: int, *, limit: int) -> RatedAnswers:
     """Return the tickets and answers behind a figure of the view on the screen."""
-    wanted = {**params(), **behind, "offset": str(offset)}
+    wanted = {**params(), **behind, "offset": str(offset), "limit": str(limit)}
     wanted.pop("weights", None)
     return RatedAnswers.model_validate(state.backend().fetch("/api/results/answers", wanted).document)
 

@@ -11,7 +11,7 @@ from console import results_controls as controls
 from console.charts import catalogue, tables, verdict
 from console.charts.catalogue import Chart
 from console.charts.tables import as_csv
-from console.charts.words import Words, names
+from console.charts.words import Words, behind, names
 from console.i18n import _
 from console.wording import explain, literal
 from replybench.errors import ReplybenchError, Unavailable
@@ -114,12 +114,12 @@ def _section(results: ResultsPublic, words: Words) -> None:
     sections[st.session_state[_VIEW]][1](results, words)
 
 
-def _go(view: str, behind: str = "") -> None:
-    """Turn to a part of the page; `behind` says which answers to show."""
+def _go(view: str, answers: str = "") -> None:
+    """Turn to a part of the page; `answers` says which ones to show there."""
     st.session_state[_VIEW] = view
     st.query_params["view"] = view
-    if behind:
-        st.query_params[_BEHIND] = behind
+    if answers:
+        st.query_params[_BEHIND] = answers
     else:
         st.query_params.pop(_BEHIND, None)
     st.session_state.pop("results_offset", None)
@@ -158,7 +158,19 @@ def _todo(results: ResultsPublic, words: Words) -> None:
     charts = catalogue.todo(results, words)
     if not charts:
         st.info(_("The leading candidate has failed on no ticket yet."))
+        return
     _charts(charts)
+    st.markdown(f"**{_('Read these tickets')}**")
+    for item in results.todo.items:
+        failed = behind(
+            candidate=results.todo.candidate or "",
+            metric=results.todo.metric or "",
+            failed="true",
+            category=item.category,
+        )
+        label = f"{item.category or _('No category')}: {item.failed} / {item.tickets}"
+        key = f"results_todo_{item.category}"
+        st.button(literal(label), key=key, type="tertiary", on_click=_go, args=("answers", failed))
 
 
 def _printed(results: ResultsPublic, words: Words) -> None:
@@ -168,7 +180,13 @@ def _printed(results: ResultsPublic, words: Words) -> None:
             "{agree} of {all} printed figures agree with the study's own counts; the others are marked with the reason."
         ).format(agree=len(results.printed) - wrong, all=len(results.printed))
     )
-    _table(tables.printed(results, words))
+    table = tables.printed(results, words)
+    shown = [
+        [words.value(cell, 9 if row[1] else 1) if isinstance(cell, float) else cell for cell in row]
+        for row in table.rows
+    ]
+    st.table([dict(zip(table.header, row, strict=True)) for row in shown], hide_index=True, alt=table.title)
+    _csv(table, "results_printed_csv")
 
 
 def _tables(results: ResultsPublic, words: Words) -> None:
@@ -224,15 +242,15 @@ def _selected(key: str) -> None:
 
 def _answers(results: ResultsPublic, words: Words) -> None:
     """Show the tickets and answers behind a figure, newest first."""
-    behind = dict(parse_qsl(st.query_params.get(_BEHIND, ""), keep_blank_values=True))
-    st.markdown(literal(_described(behind, results, words)))
-    if behind:
+    asked = dict(parse_qsl(st.query_params.get(_BEHIND, ""), keep_blank_values=True))
+    st.markdown(literal(_described(asked, results, words)))
+    if asked:
         st.button(_("All answers"), on_click=_go, args=("answers",))
     else:
         st.caption(_("Click a bar or a dot of a chart to see the answers behind it."))
     offset = st.session_state.get("results_offset", 0)
     try:
-        found = source.answers(behind, offset)
+        found = source.answers(asked, offset, limit=_PAGE)
     except ReplybenchError as error:
         st.error(literal(explain(error)))
         return
@@ -251,17 +269,17 @@ def _turn(offset: int) -> None:
     st.session_state["results_offset"] = offset
 
 
-def _described(behind: Mapping[str, str], results: ResultsPublic, words: Words) -> str:
+def _described(asked: Mapping[str, str], results: ResultsPublic, words: Words) -> str:
     """Return in words which answers are shown."""
-    parts = [names(results).get(behind.get("candidate", ""), "")]
-    if "lowest" in behind:
-        parts.append(_("{metric} scored {score}").format(metric=words.metric(behind["metric"]), score=behind["lowest"]))
-    elif "failed" in behind:
-        parts.append(_("failed on {metric}").format(metric=words.metric(behind["metric"])))
-    if "category" in behind:
-        parts.append(behind["category"] or _("No category"))
-    if "from" in behind:
-        parts.append(behind["from"])
+    parts = [names(results).get(asked.get("candidate", ""), "")]
+    if "lowest" in asked:
+        parts.append(_("{metric} scored {score}").format(metric=words.metric(asked["metric"]), score=asked["lowest"]))
+    elif "failed" in asked:
+        parts.append(_("failed on {metric}").format(metric=words.metric(asked["metric"])))
+    if "category" in asked:
+        parts.append(asked["category"] or _("No category"))
+    if "from" in asked:
+        parts.append(asked["from"])
     told = " · ".join(part for part in parts if part)
     return _("Answers behind: {what}").format(what=told) if told else _("All rated answers")
 
