@@ -50,10 +50,13 @@ def ratings_of(rows: Rows, record: str) -> list[dict[str, Any]]:
     )
 
 
-def uses_of(rows: Rows, record: str) -> list[dict[str, Any]]:
-    return rows(
-        """SELECT usage.* FROM usage JOIN answer ON answer.id = usage.answer_id
-           JOIN suggestion ON suggestion.id = answer.suggestion_id JOIN ticket ON ticket.id = suggestion.ticket_id
-           WHERE ticket.external_id = :record ORDER BY usage.created_at""",
-        record=record,
-    )
+def uses_of(page: Page, rows: Rows, record: str, count: int) -> list[dict[str, Any]]:
+    """Return what was stored of use, oldest first, once there are `count`: it is sent behind the agent's back."""
+    sql = """SELECT usage.* FROM usage JOIN answer ON answer.id = usage.answer_id
+             JOIN suggestion ON suggestion.id = answer.suggestion_id JOIN ticket ON ticket.id = suggestion.ticket_id
+             WHERE ticket.external_id = :record ORDER BY usage.created_at"""
+    for _ in range(100):
+        if len(rows(sql, record=record)) >= count:
+            break
+        page.wait_for_timeout(200)
+    return rows(sql, record=record)

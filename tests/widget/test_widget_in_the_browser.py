@@ -47,7 +47,7 @@ def test_crm_from_the_open_case_to_ratings_that_are_stored_once(
     ]  # fmt: skip
     assert all(one["seconds"] is not None for one in stored)
     assert rows("SELECT * FROM rating_revision WHERE rating_id = ANY(:ids)", ids=[one["id"] for one in stored]) == []
-    used = [(one["action"], one["source"], one["edit_share"]) for one in uses_of(rows, record)]
+    used = [(one["action"], one["source"], one["edit_share"]) for one in uses_of(page, rows, record, 1)]
     assert used == [("inserted", "zoho_crm", 0)]
 
 
@@ -82,7 +82,7 @@ def test_desk_from_the_open_ticket_to_a_reply_and_a_rating(
     expect(widget(page).get_by_text("Saved.")).to_be_visible()
     [rating] = ratings_of(rows, record)
     assert (rating["source"], rating["slot"], set(rating["scores"].values())) == ("zoho_desk", "A", {3})
-    edited, *inserted = uses_of(rows, record)
+    edited, *inserted = uses_of(page, rows, record, 2)
     assert edited["action"] == "edited"
     assert 0 < edited["edit_share"] <= 1
     assert {(one["action"], one["edit_share"]) for one in inserted} == {("inserted", edited["edit_share"])}
@@ -155,7 +155,7 @@ def test_the_answer_can_be_copied_inside_a_foreign_frame(
     assert page.evaluate("() => { window.focus(); return navigator.clipboard.readText() }") == (
         widget(page).locator(".reply > div.text").inner_text()
     )
-    assert [one["action"] for one in uses_of(rows, record)] == ["copied"]
+    assert [one["action"] for one in uses_of(page, rows, record, 1)] == ["copied"]
 
 
 def test_mail_goes_out_after_a_question_with_the_address(
@@ -171,7 +171,7 @@ def test_mail_goes_out_after_a_question_with_the_address(
     expect(widget(page).get_by_text("Sent to maria@example.org.")).to_be_visible()
     [mail] = zoho.mails
     assert (mail["subject"], mail["mail_format"]) == ("Re: Locked out", "text")
-    assert [one["action"] for one in uses_of(rows, record)] == ["sent"]
+    assert [one["action"] for one in uses_of(page, rows, record, 1)] == ["sent"]
 
 
 @pytest.mark.parametrize("width", [300, 600])
