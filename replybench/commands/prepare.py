@@ -23,6 +23,7 @@ def command(
 ) -> None:
     """Clean, redact, label and split an export. Nothing is written if it does not end well."""
     from replybench.errors import InvalidInput
+    from replybench.redaction import presidio
     from training.helpdesk.mapping import load_mapping
     from training.prepare import pipeline
 
@@ -35,6 +36,7 @@ def command(
         mapping=load_mapping(mapping) if mapping else None,
         **({"workers": workers} if workers else {}),
     )
+    presidio.load_alone()
     if explain:
         from training.prepare.explain import explain as explained
 

@@ -18,10 +18,11 @@ def command(
 ) -> None:
     """Read {id, text} lines; write {id, text, entities: [{kind, start, end}]}, positions in the text that was read."""
     from replybench.errors import ConfigError, InvalidInput
-    from replybench.redaction import Redactor
+    from replybench.redaction import Redactor, presidio
 
     if names not in {"auto", "model", "patterns"}:
         raise InvalidInput(f"--names is auto, model or patterns, not '{names}'.")
+    presidio.load_alone()
     redactor = Redactor(names)  # type: ignore[arg-type]  # checked above
     if redactor.notice:
         typer.echo(f"Note: {redactor.notice}", err=True)

@@ -5,6 +5,7 @@ countries, IPv6 addresses and phone numbers by region; ours take mistyped ones. 
 imports spaCy), so it is done at the first text that has enough digits to need it, or by `Redactor.warm`.
 """
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -40,6 +41,24 @@ def recognizers() -> list[Any]:
                 ]
             )
         return _RECOGNIZERS
+
+
+def load_alone() -> None:
+    """Load Presidio without PyTorch and Transformers, which it imports and its recognizers of numbers never use.
+
+    That takes 1 s instead of 5 and 320 MB less, but it hides the two from the whole process while it lasts: only for
+    programs that do nothing else meanwhile. A no-op where one of them is loaded already.
+    """
+    hidden = [name for name in ("torch", "transformers") if name not in sys.modules]
+    if len(hidden) < 2:
+        return
+    try:
+        for name in hidden:
+            sys.modules[name] = None  # type: ignore[assignment]  # how Python is told that an import shall fail
+        recognizers()
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def find(text: str) -> Iterator[Entity]:

@@ -219,3 +219,13 @@ def _split(redacted: str, text: str, entities: tuple[Entity, ...]) -> list[str]:
         at = redacted.index("}", at + length) + 1
         source = entity.end
     return [*pieces, redacted[at:]]
+
+
+def test_presidio_alone_leaves_the_process_as_it_was() -> None:
+    code = (
+        "import sys; from replybench.redaction import Redactor, presidio; presidio.load_alone(); "
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules; "
+        "assert Redactor('patterns').redact('GB33BUKB20201555555555').text == '{iban}'; "
+        "import importlib.util; assert importlib.util.find_spec('torch')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

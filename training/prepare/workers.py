@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from replybench.errors import Unavailable
+from replybench.redaction import presidio
 from training.dataset import Thread
 from training.helpdesk.raw import RawTicket
 from training.prepare import duplicates
@@ -98,6 +99,7 @@ _TOOLS: list[Tools] = []
 def _start(settings: Settings) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has a core of its own
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    presidio.load_alone()
     _TOOLS[:] = [Tools.of(settings)]
 
 
