@@ -147,6 +147,7 @@ def command(*arguments: str, settings: TrainingSettings) -> list[str]:
     return [sys.executable, "-c", CLI, "train", *arguments]
 
 
+@pytest.mark.timeout(900)  # three runs, two of them in processes of their own
 def test_resume_after_kill_9_gives_the_undisturbed_losses(
     base_models: dict[str, Path], prepared: Path, settings: TrainingSettings, tmp_path: Path
 ) -> None:
@@ -168,7 +169,7 @@ def test_resume_after_kill_9_gives_the_undisturbed_losses(
         command(str(file), "--name", "killed", settings=settings), env=environment, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None and not any(row.step >= 8 for row in killed.metrics()):
-            time.sleep(0.01)
+            time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
     assert killed.state().status == "running"
