@@ -71,13 +71,16 @@ class Board:
         with session_scope(self._database) as session:
             study = service.find_study(session, query.study)
             version = service.current_version(session, study)
-            etag = _etag(str(study.id), version, query)
-            with self._turn(etag):
-                served = self._known(etag)
-                if served is None:
+        etag = _etag(str(study.id), version, query)
+        with self._turn(etag):
+            served = self._known(etag)
+            if served is None:
+                # A transaction of its own: what was counted is committed before the statistics take their time. Should
+                # somebody count again meanwhile, these results are newer than their ETag, and the next look corrects it.
+                with session_scope(self._database) as session:
                     results = service.results(session, study, query, version=version)
-                    served = Served(etag, results.model_dump_json().encode(), results)
-                    self._keep(served)
+                served = Served(etag, results.model_dump_json().encode(), results)
+                self._keep(served)
         return served
 
     def _known(self, etag: str) -> Served | None:
