@@ -69,6 +69,7 @@ SCORE = Rule(Scope.RATE)
 COMPLETE = Rule(Scope.COMPLETE, Role.LEAD)
 READ_RESULTS = Rule(Scope.RESULTS, Role.LEAD)
 OPERATE = Rule(Scope.OPERATE, Role.LEAD)
+ADMINISTER = Rule(Scope.ADMIN, Role.ADMIN)
 
 #: (method, path as in the OpenAPI) → rule. An endpoint that is not here is refused, and the service does not start.
 RULES: Mapping[tuple[str, str], Rule] = {
@@ -76,6 +77,9 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): OPERATE,
     ("GET", "/api/operations"): OPERATE,
+    ("GET", "/api/engines"): OPERATE,
+    ("GET", "/api/lineups"): OPERATE,
+    ("POST", "/api/lineups/use"): ADMINISTER,
     ("GET", "/api/rubric"): ANY_KEY,
     ("GET", "/api/lineup"): ANY_KEY,
     ("GET", "/api/example-tickets"): ANY_KEY,

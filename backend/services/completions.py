@@ -96,7 +96,8 @@ class Completion:
         limit = self._seat.candidate.timeout_s
         try:
             async with asyncio.timeout(limit):
-                await self._write()
+                with self._seat.at_work.one():
+                    await self._write()
         except TimeoutError:
             words = f"No complete answer came within {limit:g} seconds."
             self._items.put_nowait(EngineFailure(words, reason="timeout"))

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -37,13 +38,30 @@ _SETTINGS = {
 }
 
 
+@dataclass(slots=True)
+class Counter:
+    """Counts who is inside."""
+
+    count: int = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count one more for as long as the block lasts."""
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A candidate at work."""
+    """A candidate at work. `at_work` counts what it is writing, so that a lineup retires when all is written."""
 
     candidate: Candidate
     snapshot: Snapshot
     engine: Engine
+    at_work: Counter = field(default_factory=Counter, compare=False)
 
 
 @dataclass
@@ -54,6 +72,11 @@ class Roster:
     seats: tuple[Seat, ...]
     is_started: bool = False
     problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def at_work(self) -> int:
+        """How many answers are being written by these seats, whoever asked for them."""
+        return sum(seat.at_work.count for seat in self.seats)
 
     @property
     def engines(self) -> list[Engine]:

@@ -115,6 +115,11 @@ class Runner:
         return self._lease_s
 
     @property
+    def is_seating(self) -> bool:
+        """Whether a ticket is being stored, whose answers begin in a moment."""
+        return self._reserved > 0
+
+    @property
     def unfinished(self) -> int:
         """How many answers are being written or wait."""
         return sum(not answer.status.is_final for live in self._live.values() for answer in live.answers.values())
@@ -188,7 +193,8 @@ class Runner:
         began = now()
         try:
             async with asyncio.timeout(seat.candidate.timeout_s):
-                values = await self._written(live, answer, seat, job)
+                with seat.at_work.one():
+                    values = await self._written(live, answer, seat, job)
         except TimeoutError:
             limit = f"No complete answer came within {seat.candidate.timeout_s:g} seconds."
             values = _failed(answer, "timeout", limit)

@@ -1,0 +1,37 @@
+"""What is loaded, and changing it while the service runs."""
+
+from fastapi import APIRouter, Request
+
+from backend.dependencies import DeskDep
+from backend.services import catalogue, switching
+from replybench.contract import LineupPublic
+from replybench.serving_contract import EngineList, EnginePublic, LineupNames, LineupUse
+
+router = APIRouter(tags=["lineups"])
+
+
+def _switch(request: Request) -> switching.LineupSwitch:
+    found: switching.LineupSwitch = request.app.state.lineups
+    return found
+
+
+@router.get("/api/engines")
+def engines(desk: DeskDep) -> EngineList:
+    """Return what is loaded in this process, what it takes, and what answers whom."""
+    infos = switching.engines(desk.roster)
+    return EngineList(
+        lineup=desk.roster.lineup.name,
+        engines=[EnginePublic.model_validate(info, from_attributes=True) for info in infos],
+    )
+
+
+@router.get("/api/lineups")
+def lineups(desk: DeskDep, request: Request) -> LineupNames:
+    """Return the lineups that can be used."""
+    return LineupNames(current=desk.roster.lineup.name, names=_switch(request).names())
+
+
+@router.post("/api/lineups/use")
+async def use(body: LineupUse, request: Request) -> LineupPublic:
+    """Change to another lineup; returns when the new one answers. What the old one has begun, it finishes."""
+    return catalogue.lineup_public(await _switch(request).use(body.name))

@@ -1,0 +1,203 @@
+"""The fast engine: an export is as good as what it was made from, or is refused; the process may die, nobody waits."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from backend.engines import export
+from backend.engines.base import EngineFailure, Finished, Job
+from backend.engines.export import ExportRefused, export_candidate, read_report
+from backend.engines.fast_engine import FastEngine
+from backend.engines.pool import make_engines, read_lineup
+from backend.engines.transformers_engine import TransformersEngine
+from backend.settings import Settings
+from replybench.errors import Busy, ConfigError
+from replybench.lineups import Candidate, Generation, Lineup
+from replybench.prompts import Turn, study_prompt
+from tests.backend.tiny_models import make_adapter, make_gptj, make_llama
+
+pytest.importorskip("openvino_genai", reason="no build of OpenVINO GenAI for this system")
+QUESTION = "Where is my money?"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fast")
+    base = make_llama(folder / "base")
+    make_adapter(base, folder / "one", seed=1, rank=8)
+    return folder
+
+
+def candidate(home: Path, key: str = "one", **changes: Any) -> Candidate:
+    settings = {"generation": Generation(max_new_tokens=16), "max_prompt_tokens": 200, **changes}
+    adapter = str(home / key) if (home / key).is_dir() and key != "base" else None
+    return Candidate(key=key, name=key, engine="fast", base=str(home / "base"), adapter=adapter, **settings)
+
+
+@pytest.fixture(scope="module")
+def settings(home: Path) -> Settings:
+    cache = home / "cache"
+    return Settings(
+        _env_file=None, database_url="postgresql://none", api_key="x" * 20, model_cache_dir=cache, threads=1,
+        max_waiting=4, max_batch_rows=4,
+    )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(home: Path, settings: Settings) -> AsyncIterator[FastEngine]:
+    made = FastEngine([candidate(home), candidate(home, "base")], settings)
+    await made.start()
+    yield made
+    await made.close()
+
+
+def job(home: Path, key: str = "one", text: str = QUESTION, **generation: Any) -> Job:
+    return Job(
+        candidate(home, key),
+        "",
+        (Turn("customer", text),),
+        generation=Generation(**{"max_new_tokens": 16, **generation}),
+    )
+
+
+async def write(engine: Any, wanted: Job) -> tuple[str, Finished]:
+    text = ""
+    async for item in engine.stream(wanted):
+        if isinstance(item, Finished):
+            return text, item
+        text += item
+    raise AssertionError("no end")
+
+
+def test_the_export_is_within_a_percent_of_transformers(home: Path, settings: Settings) -> None:
+    report = export_candidate(candidate(home), settings.model_cache_dir)
+    assert abs(report.difference) < 0.01
+    assert report.target_tokens > 300
+    assert read_report(candidate(home), settings.model_cache_dir) == report
+
+
+def test_the_reference_is_the_loss_of_this_very_adapter(home: Path, settings: Settings) -> None:
+    """Taken apart by hand for one text, with PEFT and without our code."""
+    tokenizer = AutoTokenizer.from_pretrained(home / "base")
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(home / "base"), home / "one").eval()
+    ids = tokenizer("### Question: Where is my money?\n### Answer: It is on its way.\n")["input_ids"]
+    labels = [-100] * 10 + ids[10:]
+    with torch.no_grad():
+        loss = float(model(torch.tensor([ids]), labels=torch.tensor([labels])).loss)
+    report = export_candidate(candidate(home), settings.model_cache_dir, held_out=[(ids, labels)], texts="one text")
+    assert report.reference_loss == pytest.approx(loss, rel=1e-4)
+    assert report.texts == "one text"
+    base = export_candidate(candidate(home, "base"), settings.model_cache_dir, held_out=[(ids, labels)])
+    assert base.reference_loss != pytest.approx(loss, rel=1e-3)
+
+
+def test_an_export_that_is_worse_is_refused_and_not_kept(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A broken conversion (a matrix that is not turned into GGUF's order) must not get through."""
+    from backend.engines import gguf_file
+
+    monkeypatch.setattr(gguf_file, "_interleaved", lambda weights, heads: weights[::-1])
+    monkeypatch.setattr(export, "TOLERANCE", 1e-6)  # tiny random models differ little whatever is done to them
+    with pytest.raises(ExportRefused, match="held-out loss"):
+        export_candidate(candidate(home), tmp_path)
+    assert read_report(candidate(home), tmp_path) is None
+    assert not list((tmp_path / "fast").iterdir())
+
+
+def test_a_kind_of_model_that_the_engine_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    make_gptj(tmp_path / "base")
+    with pytest.raises(ExportRefused, match="GPTJForCausalLM"):
+        export_candidate(candidate(tmp_path, "base"), tmp_path / "cache")
+
+
+def test_settings_that_it_would_ignore_are_refused(home: Path, settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="no_repeat_ngram_size"):
+        FastEngine([candidate(home, generation=Generation(no_repeat_ngram_size=3))], settings)
+    with pytest.raises(ConfigError, match="quantisation"):
+        FastEngine([candidate(home, quantisation="nf4")], settings)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_it_gets_the_same_prompt_as_the_transformers_engine(engine: FastEngine, home: Path) -> None:
+    _, finished = await write(engine, job(home))
+    tokenizer = AutoTokenizer.from_pretrained(home / "base")
+    assert finished.prompt_tokens == len(tokenizer(study_prompt("", [Turn("customer", QUESTION)]))["input_ids"])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_candidates_and_tickets_at_once_write_what_they_write_alone(engine: FastEngine, home: Path) -> None:
+    jobs = [job(home, "one"), job(home, "base"), job(home, "one", "Hello"), job(home, "base", "I forgot it " * 9)]
+    alone = [await write(engine, wanted) for wanted in jobs]
+    together = await asyncio.gather(*(write(engine, wanted) for wanted in jobs))
+    assert list(together) == alone
+    assert alone[0][0] != alone[1][0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_limit_and_a_cut_prompt_are_told(engine: FastEngine, home: Path) -> None:
+    _, finished = await write(engine, job(home, text="word " * 900, max_new_tokens=3))
+    assert finished.prompt_tokens is not None and finished.prompt_tokens <= 200
+    assert "prompt" in finished.cut
+    assert finished.reason == "stop" or ("output" in finished.cut and finished.completion_tokens == 3)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_seed_repeats_a_text_and_another_seed_changes_it(engine: FastEngine, home: Path) -> None:
+    texts = [(await write(engine, job(home, temperature=1.5, seed=seed)))[0] for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_queue_is_bounded_and_closing_a_stream_frees_its_place(engine: FastEngine, home: Path) -> None:
+    streams = [engine.stream(job(home, max_new_tokens=200)) for _ in range(4)]
+    await asyncio.gather(*(anext(stream) for stream in streams))
+    with pytest.raises(Busy):
+        await write(engine, job(home))
+    await streams[0].aclose()
+    assert engine.describe().waiting == 3
+    await write(engine, job(home))
+    for stream in streams[1:]:
+        await stream.aclose()
+    assert engine.describe().waiting == 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_process_that_dies_is_told_and_started_again(engine: FastEngine, home: Path) -> None:
+    stream = engine.stream(job(home, max_new_tokens=200))
+    await anext(stream)
+    assert engine._worker is not None
+    os.kill(engine._worker._process.pid, signal.SIGKILL)
+    with pytest.raises(EngineFailure, match="started again"):
+        async for _ in stream:
+            pass
+    async with asyncio.timeout(120):
+        while engine._worker._connection is None:  # noqa: ASYNC110  # a thread sets it
+            await asyncio.sleep(0.05)
+    assert (await write(engine, job(home)))[1].completion_tokens
+
+
+def test_without_the_library_the_transformers_engine_serves_and_the_snapshot_says_so(
+    home: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.engines.fast_engine.is_installed", lambda: False)
+    lineup = f'name = "x"\ntitle = "X"\n[[candidates]]\nkey = "a"\nname = "A"\nengine = "fast"\nbase = "{home}/base"\n'
+    (tmp_path / "lineup.toml").write_text(lineup, "utf-8")
+    read = read_lineup(settings.model_copy(update={"lineup": tmp_path / "lineup.toml"}))
+    assert [candidate.engine for candidate in read.candidates] == ["transformers"]
+    assert isinstance(make_engines(read, settings)["a"], TransformersEngine)
+
+
+def test_all_fast_candidates_share_one_engine(home: Path, settings: Settings) -> None:
+    lineup = Lineup(name="x", title="X", candidates=(candidate(home), candidate(home, "base")))
+    engines = make_engines(lineup, settings)
+    assert engines["one"] is engines["base"]
