@@ -42,6 +42,9 @@ from db.models import Study
 #: Differences are kept in millionths, so that equal means are equal whatever order they were added up in.
 MICRO = 1_000_000
 
+#: Tickets that are counted by one statement.
+_AT_ONCE = 10_000
+
 #: How results name a candidate: all snapshots of one key and name are one. `c` is the candidate table.
 CANDIDATE_REF = "left(md5(c.key || chr(31) || c.name), 12)"
 
@@ -271,21 +274,27 @@ def fold(session: Session, study: Study, *, key_metric: str) -> int:
 
 
 def _count(session: Session, study: Study, key_metric: str, tickets: Sequence[UUID] | None) -> None:
-    """Count these tickets anew; None is all of the study."""
+    """Count these tickets anew, or (None) all of the study; so many at once that sorting them fits into memory."""
     connection = session.connection()
-    only = "" if tickets is None else " AND {}.ticket_id = ANY(:tickets)"
-    given = {**_parameters(study, study.weights, key_metric), "tickets": tickets}
-    merge = text(_STEPS.format(where=only.format("r")) + _MERGE.format(rows=_ROWS))
+    given = _parameters(study, study.weights, key_metric)
+    everything = tickets is None
     if tickets is None:
-        connection.execute(text("DELETE FROM results_tally WHERE study_id = :study"), {"study": study.id})
-    else:
+        for table in ("results_tally", "results_rating"):
+            connection.execute(text(f"DELETE FROM {table} WHERE study_id = :study"), given)  # noqa: S608  # of this line
+        asked = text("SELECT DISTINCT ticket_id FROM suggestion WHERE study_id = :study")
+        tickets = list(connection.execute(asked, given).scalars())
+    only = " AND {}.ticket_id = ANY(:tickets)"
+    merge = text(_STEPS.format(where=only.format("r")) + _MERGE.format(rows=_ROWS))
+    for start in range(0, len(tickets), _AT_ONCE):
+        some = {**given, "tickets": list(tickets[start : start + _AT_ONCE])}
+        if not everything:
+            with _hash_joins(session):
+                connection.execute(merge, {**some, "sign": -1})
+            connection.execute(text(_FORGET.format(tickets=only.format("r"))), some)
+        connection.execute(text(_READ_ANEW.format(tickets=only.format("s"))), some)
         with _hash_joins(session):
-            connection.execute(merge, {**given, "sign": -1})
-    connection.execute(text(_FORGET.format(tickets=only.format("r"))), given)
-    connection.execute(text(_READ_ANEW.format(tickets=only.format("s"))), given)
-    with _hash_joins(session):
-        connection.execute(merge, {**given, "sign": 1})
-    connection.execute(text("DELETE FROM results_tally WHERE study_id = :study AND n = 0"), {"study": study.id})
+            connection.execute(merge, {**some, "sign": 1})
+    connection.execute(text("DELETE FROM results_tally WHERE study_id = :study AND n = 0"), given)
 
 
 def study_named(session: Session, name: str) -> Study | None:

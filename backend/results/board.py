@@ -75,8 +75,8 @@ class Board:
         with self._turn(etag):
             served = self._known(etag)
             if served is None:
-                # A transaction of its own: what was counted is committed before the statistics take their time. Should
-                # somebody count again meanwhile, these results are newer than their ETag, and the next look corrects it.
+                # A transaction of its own: what was counted is committed before the statistics take their time. If
+                # somebody counts again meanwhile, this is newer than its ETag, and the next look corrects that.
                 with session_scope(self._database) as session:
                     results = service.results(session, study, query, version=version)
                 served = Served(etag, results.model_dump_json().encode(), results)
