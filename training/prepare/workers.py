@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from replybench.errors import Unavailable
@@ -96,7 +98,15 @@ def clean_one(ticket: RawTicket, tools: Tools) -> Result:
 _TOOLS: list[Tools] = []
 
 
+def _end_with(parent: BaseProcess) -> None:
+    """End this process when its parent is gone; one that was killed cannot say so, and the pipe does not tell."""
+    parent.join()
+    os._exit(1)
+
+
 def _start(settings: Settings) -> None:
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has a core of its own
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     presidio.load_alone()

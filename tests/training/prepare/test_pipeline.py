@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from replybench.errors import ConfigError, InvalidInput, Unavailable
@@ -141,6 +142,23 @@ def test_kill_minus_nine_leaves_the_old_output_and_the_next_run_ends_the_same(sm
     prepare(small_raw, out, FAST)
     assert _tree(out) == before
     assert not partial.exists()
+
+
+def test_workers_do_not_outlive_a_killed_parent(small_raw: Path, tmp_path: Path) -> None:
+    workers: list[psutil.Process] = []
+
+    def found(process: psutil.Process) -> bool:
+        workers[:] = [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
+        return len(workers) == 2
+
+    arguments = ["--in", str(small_raw), "--out", str(tmp_path / "out"), "--names", "patterns", "--workers", "2"]
+    parent = psutil.Process(_started(arguments, lambda: True).pid)
+    while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE and not found(parent):
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    assert len(workers) == 2
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 def test_killed_between_the_two_renames_the_old_output_comes_back(small_raw: Path, tmp_path: Path) -> None:
