@@ -58,12 +58,16 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     redactor = _redactor(settings) if redactor is None else redactor
 
     async def load(roster: Roster) -> None:
-        await asyncio.to_thread(redactor.warm)
+        try:
+            await asyncio.to_thread(redactor.warm)
+        except Exception as error:  # told by readiness; without redaction no ticket is taken
+            logs.log().error("redaction_did_not_start", exc_info=error)
+            roster.problems["redaction"] = "Personal data cannot be replaced (the log has the reason)."
         await roster.start()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = connect(settings.database_url, pool_size=20)
+        database = connect(settings.database_url, pool_size=20, statement_timeout_s=settings.statement_timeout_s)
         roster = await asyncio.to_thread(make_roster, database, lineup, engines)
         runner = Runner(
             database,

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
         own_domains: the company's domains, whose pages and role mailboxes are no personal data.
         api_key_rate_per_minute: requests a minute with API_KEY; other keys have limits of their own.
         api_key_max_concurrent: requests at once with API_KEY.
+        statement_timeout_s: the longest that one statement may keep the database busy.
         cors_origins: web sites whose scripts may read responses; none is the safe default.
     """
 
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     own_domains: tuple[str, ...] = ()
     api_key_rate_per_minute: int = Field(default=60_000, ge=1)
     api_key_max_concurrent: int = Field(default=1_000, ge=1)
+    statement_timeout_s: float = Field(default=60.0, ge=1)
     cors_origins: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

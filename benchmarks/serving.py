@@ -3,15 +3,17 @@
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backend.engines.local_model import LocalModel, load
 from backend.engines.pool import read_lineup
-from backend.engines.rows import Row, WatchRows
+from backend.engines.threads import wait_politely
 from backend.settings import Settings
 from benchmarks.figures import Figure, in_turn, median_ratio
 from replybench.lineups import Candidate
 from replybench.prompts import Turn, study_prompt
+
+if TYPE_CHECKING:
+    from backend.engines.local_model import LocalModel
 
 TOKENS = 96
 ROUNDS = 5
@@ -21,6 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run() -> list[Figure]:
     """Measure the demo's lineup: its two adapters and their base, in its own precision."""
+    wait_politely()  # as the service does, before anything imports PyTorch
+    from backend.engines.local_model import load
+
     settings = Settings(
         _env_file=None,
         database_url="postgresql://not-used",
@@ -63,8 +68,10 @@ def run() -> list[Figure]:
     ]
 
 
-def _timed(model: LocalModel, candidates: list[Candidate]) -> tuple[float, float]:
+def _timed(model: "LocalModel", candidates: list[Candidate]) -> tuple[float, float]:
     """Return seconds to complete answers, and to the first token of the first row."""
+    from backend.engines.rows import Row, WatchRows
+
     began = time.perf_counter()
     shown: list[float] = []
     prompt = model.tokenizer(study_prompt("", [Turn("customer", TICKET)]))["input_ids"]

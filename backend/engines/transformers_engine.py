@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from backend.engines.base import EngineFailure, EngineInfo, Finished, Job
+from backend.engines.threads import wait_politely
 from backend.logs import log
 from backend.settings import Settings
 from replybench.embedded_model import EMBEDDED
@@ -97,6 +98,7 @@ class TransformersEngine:
         return EMBEDDED_NAME if base == EMBEDDED else base.rstrip("/").rsplit("/", 1)[-1]
 
     def _load(self) -> None:
+        wait_politely()
         from backend.engines.local_model import load
         from backend.engines.prompt_tokens import PromptEncoder
 

@@ -9,7 +9,7 @@ from replybench.errors import ReplybenchError
 
 def readiness(desk: Desk) -> Health:
     """Return what works and what does not."""
-    checks = {"database": _database(desk)}
+    checks = {"database": _database(desk), **desk.roster.problems}
     for engine in desk.roster.engines:
         title = engine.describe().title
         checks[title] = desk.roster.problems.get(title, "ok" if desk.roster.is_started else "loading")

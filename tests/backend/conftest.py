@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from backend.main import create_app
+from backend.services.tickets import NoRedaction, Redactor
 from backend.settings import Settings
 from db.session import connect
 from tests.backend.events import Event, read_events
@@ -87,9 +88,9 @@ class Backend:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Backend]:
-    """Run the application under uvicorn in a thread."""
-    app = create_app(settings)
+def serving(settings: Settings, redactor: Redactor | None = None) -> Iterator[Backend]:
+    """Run the application under uvicorn in a thread; without redaction, whose models take seconds to load."""
+    app = create_app(settings, redactor=redactor or NoRedaction())
     config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -189,7 +190,7 @@ def finished(client: httpx.Client, suggestion_id: str) -> dict[str, Any]:
         found.update(client.get(f"/api/suggestions/{suggestion_id}").json())
         return found["is_complete"]
 
-    _wait(complete, 30)
+    _wait(complete, 90)
     return found
 
 

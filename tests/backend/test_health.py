@@ -10,10 +10,11 @@ import pytest
 from backend.engines.pool import make_engines, read_lineup
 from backend.main import create_app
 from backend.services.roster import snapshot_of
+from backend.services.tickets import CleanTicket, NoRedaction, TicketDraft
 from backend.settings import Settings, load_settings
 from replybench.errors import ConfigError
 from replybench.lineups import Candidate
-from tests.backend.conftest import SCRIPTED, Backend, asked, finished
+from tests.backend.conftest import SCRIPTED, Backend, asked, finished, serving
 
 BROKEN = """
 name = "half"
@@ -47,6 +48,20 @@ def test_an_engine_that_did_not_start_is_told_and_takes_nobody_down(serve: Calla
         answers = {a["status"]: a for a in finished(client, asked(client)["id"])["answers"]}
         assert answers["done"]["text"] == "Good."
         assert "not loaded" in answers["failed"]["error"]["message"]
+
+
+def test_without_redaction_nothing_is_ready_and_nothing_is_stored(settings: Callable[..., Settings]) -> None:
+    class Broken(NoRedaction):
+        def warm(self) -> None:
+            raise RuntimeError("no model")
+
+        def ticket(self, draft: TicketDraft) -> CleanTicket:
+            raise RuntimeError("no model")
+
+    with serving(settings(), Broken()) as backend, backend.client() as client:
+        assert "Personal data" in client.get("/readyz").json()["checks"]["redaction"]
+        assert client.post("/api/suggestions", json={"text": "My name is Olena"}).status_code == 500
+        assert client.get("/api/suggestions").json() == {"suggestions": []}
 
 
 def test_before_the_models_are_loaded_tickets_are_refused(backend: Backend, olena: httpx.Client) -> None:
