@@ -4,7 +4,6 @@ Each runs in a process of its own, so that none inherits another's memory, threa
 """
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import pkgutil
@@ -19,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 import benchmarks
-from benchmarks.figures import Figure, as_markdown
+from benchmarks.figures import Figure, as_markdown, run_one
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "BENCHMARKS.md"
 #: Versions that decide speed.
@@ -43,11 +42,6 @@ def title(name: str) -> str:
     """Return the first line of a benchmark's docstring."""
     match = re.match(r'"""(.+)', _source(name))
     return match[1].rstrip('".') if match else name
-
-
-def _run(name: str) -> list[Figure]:
-    figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").run()
-    return figures
 
 
 def machine() -> str:
@@ -103,7 +97,7 @@ def main() -> int:
         print(f"\n{name}: {title(name)}", flush=True)
         try:
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                results[name] = pool.submit(_run, name).result()
+                results[name] = pool.submit(run_one, name).result()
         except Exception as error:  # one benchmark that breaks must not hide the others' figures
             broken = True
             print(f"  broke after {time.monotonic() - start:.0f} s: {type(error).__name__}: {error}", flush=True)

@@ -4,6 +4,7 @@ A module of this package that has `run() -> list[Figure]` is a benchmark; its do
 `python -m benchmarks` finds it by itself.
 """
 
+import importlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -80,3 +81,9 @@ def as_markdown(figures: Sequence[Figure]) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def run_one(name: str) -> list[Figure]:
+    """Run one benchmark (here and not in `__main__`, which a new process cannot import again)."""
+    figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").run()
+    return figures
