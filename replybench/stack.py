@@ -86,7 +86,8 @@ def free_port(port: int, option: str) -> int:
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections("inet"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
                 return f" by '{psutil.Process(connection.pid).name()}' (process {connection.pid})"
     except psutil.Error:
         pass  # other users' processes cannot be seen everywhere; the port alone is told then
