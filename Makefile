@@ -38,6 +38,13 @@ format: install  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# The folder is called widget too.
+widget/node_modules/.package-lock.json: widget/package-lock.json
+	@npm --prefix widget ci --loglevel=error
+
+widget: widget/node_modules/.package-lock.json  ## Pack the Zoho widget (REPLYBENCH_URL): two zips in widget/dist/
+	@npm --prefix widget run --silent pack
+
 bench: install  ## Measure speed and memory as ratios against a peer in the same run
 	@$(BIN)/python -m benchmarks
 
@@ -48,6 +55,7 @@ demo-adapters: install  ## Train the demo's two adapters again
 
 screenshots: install  ## Take the pictures of the documents anew
 	@$(BIN)/python -m tests.e2e.screenshots
+	@$(BIN)/python -m tests.widget.screenshots
 
 clean:  ## Remove the environment and the demo's data
 	rm -rf $(VENV) .replybench
