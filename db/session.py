@@ -9,14 +9,23 @@ from sqlmodel import Session
 
 from replybench.errors import Unavailable
 
+#: A server that has silently gone (power, network) is noticed within seconds, not after TCP's two hours.
+_DEAD_PEER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
-def connect(database_url: str, *, pool_size: int = 10) -> Engine:
+
+def connect(database_url: str, *, pool_size: int = 10, statement_timeout_s: float | None = None) -> Engine:
     """Return an engine for `database_url` (``postgresql://…``), always with psycopg 3.
+
+    With `statement_timeout_s` PostgreSQL ends a statement, or a transaction left open, that takes longer.
 
     A connection that has died while it lay in the pool is replaced before it is used, so the backend
     comes back by itself when PostgreSQL does.
     """
     url = database_url
+    limits = {}
+    if statement_timeout_s is not None:
+        limit = round(statement_timeout_s * 1000)
+        limits["options"] = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
             url = f"postgresql+psycopg://{url.removeprefix(prefix)}"
@@ -26,7 +35,7 @@ def connect(database_url: str, *, pool_size: int = 10) -> Engine:
         pool_size=pool_size,
         max_overflow=10,
         pool_timeout=10,
-        connect_args={"connect_timeout": 5, "application_name": "replybench"},
+        connect_args={"connect_timeout": 5, "application_name": "replybench", **_DEAD_PEER, **limits},
     )
 
 
