@@ -13,7 +13,7 @@ from training.finetune.run_folder import RunFolder
 from training.preferences.folder import Preferences, load_preferences
 
 if TYPE_CHECKING:
-    from datasets import Dataset  # type: ignore[import-untyped]  # ships no types
+    from datasets import Dataset
     from transformers import Trainer
 
 

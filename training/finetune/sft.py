@@ -16,7 +16,7 @@ from training.finetune.target_head import score_targets_only
 from training.finetune.texts import TokenRow, TokenRows, chosen_threads, heldout_rows, training_rows
 
 if TYPE_CHECKING:
-    from datasets import Dataset  # type: ignore[import-untyped]  # ships no types
+    from datasets import Dataset
 
 
 def sft_job(recipe: Recipe, loaded: Loaded, folder: RunFolder, callbacks: list[Any]) -> Job:
