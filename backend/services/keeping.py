@@ -166,9 +166,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     try:
-        if archive.getinfo(_MANIFEST).file_size > _MANIFEST_BYTES:
-            raise ValueError(_MANIFEST)
-        manifest: dict[str, Any] = json.loads(archive.read(_MANIFEST))
+        fits = archive.getinfo(_MANIFEST).file_size <= _MANIFEST_BYTES
+        manifest: dict[str, Any] = json.loads(archive.read(_MANIFEST)) if fits else {}
         known = manifest["form"] == _FORM and manifest["revision"] and manifest["tables"]
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path} is not a backup of Replybench.") from error
