@@ -8,7 +8,7 @@ from backend import metrics
 from backend.services import views
 from backend.services.suggestions import check_open
 from backend.services.tickets import Redactor
-from db import queries
+from db import queries, queries_ratings
 from db.models import Answer, Rating, Usage, now
 from replybench.contract import AnswerStatus, RatingPublic, RatingWrite, UsagePublic, UsageWrite
 from replybench.errors import Conflict, NotFound
@@ -39,11 +39,11 @@ def rate(session: Session, redactor: Redactor, answer_id: UUID, rater_id: UUID, 
         slot=_slot(session, answer, rater_id),
         seconds=body.seconds,
     )
-    stored, is_new = queries.put_rating(session, fresh)
+    stored, is_new = queries_ratings.put_rating(session, fresh)
     is_changed = not is_new and _content(stored) != _content(fresh)
     metrics.RATINGS.labels("new" if is_new else "changed" if is_changed else "repeated").inc()
     if is_changed:
-        queries.keep_revision(session, stored)
+        queries_ratings.keep_revision(session, stored)
         stored.scores, stored.comment, stored.corrected_text = fresh.scores, fresh.comment, fresh.corrected_text
         stored.updated_at = now()
         session.add(stored)
@@ -78,7 +78,7 @@ def note_usage(session: Session, usage_id: UUID, rater_id: UUID, body: UsageWrit
     if queries.answer_rows(session, body.answer_id) is None:
         raise NotFound("There is no such answer.")
     usage = Usage(id=usage_id, rater_id=rater_id, **body.model_dump())
-    stored = UsagePublic.model_validate(queries.put_usage(session, usage), from_attributes=True)
+    stored = UsagePublic.model_validate(queries_ratings.put_usage(session, usage), from_attributes=True)
     if UsageWrite.model_validate(stored.model_dump(exclude={"id", "created_at"})) != body:
         raise Conflict("This id already stands for another use. Make a new one.")
     return stored

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -21,6 +20,7 @@ from sqlmodel import Session
 from backend import metrics
 from backend.engines.base import EngineFailure, Finished, Job
 from backend.logs import log
+from backend.services.live import LiveAnswer, LiveSuggestion
 from backend.services.roster import Seat
 from db import queries
 from db.models import now
@@ -32,61 +32,6 @@ from replybench.prompts import clean_answer, streamable
 _T = TypeVar("_T")
 _FLUSH_S = 0.5
 INTERRUPTED_MESSAGE = "The writing was interrupted, because the service stopped. Ask again."
-
-
-@dataclass
-class LiveAnswer:
-    """An answer that is being written. `shown` only ever grows; no part of a stop marker is ever in it."""
-
-    id: UUID
-    status: AnswerStatus = AnswerStatus.WAITING
-    raw: str = ""
-    shown: str = ""
-    stored: str = ""
-    first_token_at: datetime | None = None
-    task: "asyncio.Task[None] | None" = None
-
-
-@dataclass
-class LiveSuggestion:
-    """A suggestion that this process works on."""
-
-    id: UUID
-    answers: dict[UUID, LiveAnswer] = field(default_factory=dict)
-    watchers: int = 0
-    left_at: float | None = None
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def changed(self) -> asyncio.Event:
-        """Set at the next change. Take it before looking at the answers, so that no change is missed."""
-        return self._changed
-
-    def notify(self) -> None:
-        """Wake all who watch."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every answer has ended."""
-        return all(answer.status.is_final for answer in self.answers.values())
-
-    def join(self) -> None:
-        """Note that somebody began to watch."""
-        self.watchers += 1
-        self.left_at = None
-
-    def leave(self) -> None:
-        """Note that a watcher has gone."""
-        self.watchers -= 1
-        if self.watchers <= 0:
-            self.left_at = time.monotonic()
-
-    def touch(self) -> None:
-        """Note that somebody looked (a client that polls)."""
-        if self.watchers <= 0:
-            self.left_at = time.monotonic()
 
 
 class Runner:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import Row
 
 from backend.services import views
-from backend.services.runner import LiveSuggestion
+from backend.services.live import LiveSuggestion
 from backend.services.suggestions import Desk
 from db import queries
 from replybench.contract import AnswerChanged, AnswerDelta, AnswerPublic, AnswerStatus

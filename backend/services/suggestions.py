@@ -16,7 +16,7 @@ from backend.services.keeping import contacts_in
 from backend.services.roster import Roster, Seat
 from backend.services.runner import Runner
 from backend.services.tickets import Redactor, TicketDraft, conversation, ticket_row
-from db import queries, queries_operations
+from db import queries, queries_operations, queries_ratings
 from db.models import Answer, Study, Suggestion, Ticket
 from db.queries_retrieval import Found
 from db.session import session_scope
@@ -171,7 +171,7 @@ def _renew(session: Session, desk: Desk, answer_id: UUID, rater_id: UUID) -> tup
     if answer.status not in {AnswerStatus.FAILED, AnswerStatus.CANCELLED}:
         raise Conflict("Only an answer that failed or was cancelled can be asked for again.")
     rows = views.load(session, suggestion.id)
-    ratings = queries.ratings_of(session, rater_id, [row.answer.id for row in rows.answers])
+    ratings = queries_ratings.ratings_of(session, rater_id, [row.answer.id for row in rows.answers])
     if views.may_see_names([row.answer for row in rows.answers], ratings):
         raise Conflict(
             "You have seen who wrote what, so a new answer could not be judged blind. Ask the ticket again instead."

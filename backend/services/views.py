@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
-from db import queries
+from db import queries, queries_ratings
 from db.models import Answer, Candidate, Rating
 from db.queries import AnswerRow, SuggestionRows
 from replybench.contract import (
@@ -52,7 +52,7 @@ def suggestion_for(session: Session, suggestion_id: UUID, rater_id: UUID) -> Sug
     """
     rows = load(session, suggestion_id)
     slots = slots_for(session, rows, rater_id)
-    ratings = queries.ratings_of(session, rater_id, [row.answer.id for row in rows.answers])
+    ratings = queries_ratings.ratings_of(session, rater_id, [row.answer.id for row in rows.answers])
     is_revealed = may_see_names([row.answer for row in rows.answers], ratings)
     answers = [
         _answer(row, slots[row.candidate.id], ratings.get(row.answer.id), is_revealed=is_revealed)
