@@ -163,6 +163,7 @@ class TransformersEngine:
         rows: list[Any] = []
         while not self._is_closing:
             rows = [row for row in rows if not row.is_done and not row.is_cancelled]
+            self._running = len(rows)
             rows += self._next(len(rows))
             self._running = len(rows)
             if rows:
