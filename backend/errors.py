@@ -36,8 +36,10 @@ _MAY_ANSWER = {
     429: "No place is free, or the key's limits are reached; Retry-After says when to come again.",
     503: "A part that this needs is away.",
 }
+#: An error is JSON also where the success is a stream or a file; `model` would take the route's own media type.
+_ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorPublic"}}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "model": ErrorPublic} for status, text in _MAY_ANSWER.items()
+    status: {"description": text, "content": _ERROR_CONTENT} for status, text in _MAY_ANSWER.items()
 }
 OPENAI_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "model": OpenAIErrorPublic} for status, text in _MAY_ANSWER.items()

@@ -110,7 +110,8 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     for module in _OPEN:
         app.include_router(module.router)
     for module in _WITH_KEY:
-        app.include_router(module.router, dependencies=[Depends(signed_in)])
+        told = errors.OPENAI_RESPONSES if module is completions else errors.RESPONSES
+        app.include_router(module.router, dependencies=[Depends(signed_in)], responses=told)
     paths = app.openapi()["paths"]
     permissions.check_complete([(method.upper(), path) for path, methods in paths.items() for method in methods])
     return app
