@@ -23,11 +23,11 @@ class Kind(StrEnum):
 
 #: Where two finds overlap, the kind that stands first wins: the stricter the form, the surer the find.
 PRECEDENCE = (
+    Kind.URL,  # first, since it may hold any of the others
     Kind.EMAIL,
     Kind.PASSWORD,
     Kind.ID_NUMBER,
     Kind.CARD,
-    Kind.URL,
     Kind.IBAN,
     Kind.IP,
     Kind.ORDER_ID,

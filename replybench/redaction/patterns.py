@@ -90,9 +90,11 @@ _LOGIN_CUED = re.compile(
 )
 _LOGIN_LIKE = re.compile(r"[a-z].*\d|[a-z]_[a-z0-9]|[a-z]\.[a-z]+\d", re.IGNORECASE)
 _LOGIN_SNAKE = re.compile(
-    r"(?<![\w./\\@:=&?$%{-])(?=\w*[a-z])[A-Za-z]\w{0,20}_\w{1,24}(?![\w./\\(=}-]*[\w/\\(=}])"
+    r"(?<![\w./\\@:=&?$%{\"-])[a-z][a-z0-9]{0,20}_[a-z0-9_]{1,24}(?![\w./\\(=}\"-]*[\w/\\(=}\"])"
     r"|(?<![\w./\\@:-])[a-z]{2,16}\.[a-z]{2,16}\d{2,4}(?![\w@./-]*[\w@/])"
 )
+#: A text with more words in snake_case than this is a log or a program, and they are no logins.
+_MOST_SNAKES = 3
 _TOP_LEVEL = re.compile(
     r"\.(?:com|org|net|edu|gov|io|info|biz|example|test|eu|uk|ua|de|fr|pl|it|es|nl|ca|au|co"
     r"|me|app|dev)$",
@@ -101,11 +103,17 @@ _TOP_LEVEL = re.compile(
 _HANDLE = re.compile(r"(?<![\w./@:])@([A-Za-zА-Яа-яІіЇїЄєҐґ][\w.]{1,29})(?<!\.)(?![\w@])")
 
 _PASSWORD = re.compile(
-    r"\b(?:password|passwort|passwd|pwd|passcode|pass|парол\w*)\b[^.?!\n]{0,45}?[\s:=\"'«“(]"
-    r"((?=[^\s,]*\d)(?=[^\s,]*[^\W\d])[^\s\"'»”,;]{5,40}|(?=[^\s,]*[!#$%&*^~])[^\s\"'»”,;@]{5,40})"
-    r"|\b(?:pin|(?:gate|door|access|entry|alarm|security) code|пін(?:-?код)?\w*|код (?:від|до"
-    r"|на) \S+)\b[^.?!\n\d]{0,30}?[\s:=\"'«“(]"
-    r"(\d[\d#*]{3,8}\b#?|\d{1,4}[^\W\d_]\d{2,6})",
+    r"\b(?:password|passwort|passwd|pwd|passcode|pass|парол\w*)"
+    r"(?:\s*|\b[^.?!\n]{0,45}?(?:\b(?:is|was|be|to|use|це)\s|[:=,—–]\s*))[\"'«“(]?(?<=[\s:=\"'«“(])"
+    r"((?=[^\s,]*\d)(?=[^\s,]*[^\W\d])[^\s\"'»”,;]{5,40})"
+    r"|\b(?:pin|(?:gate|door|access|entry|alarm|security) code|пін(?:-?код)?\w*|код (?:від|до|на) \S+)\b"
+    r"[^.?!\n\d]{0,30}?[\s:=\"'«“(](\d[\d#*]{3,8}\b#?|\d{1,4}[^\W\d_]\d{2,6})",
+    re.IGNORECASE,
+)
+#: What stands where a password could, and is none: ways to sign in, servers, systems.
+_NO_PASSWORD = re.compile(
+    r"(?:oauth|imap|pop|smtp|tls|ssl|sha|md|wpa|windows|win|android|ios|account|step|version|v)[-_ ]?[\d.]+\W*"
+    r"|2fa|.*\w\.\w+\.\w.*|.*[\w.]+:\d+",
     re.IGNORECASE,
 )
 _ID_CUED = re.compile(
@@ -232,7 +240,9 @@ def usernames(text: str) -> Iterator[Entity]:
         value = match.group(1)
         if _LOGIN_LIKE.search(value) and value.casefold() not in _IDLE_VALUES:
             yield Entity(*match.span(1), Kind.USERNAME)
-    yield from _all(text, _LOGIN_SNAKE, Kind.USERNAME)
+    snakes = list(_all(text, _LOGIN_SNAKE, Kind.USERNAME))
+    if len({text[snake.start : snake.end] for snake in snakes}) <= _MOST_SNAKES:
+        yield from snakes
     for match in _HANDLE.finditer(text):
         if not _TOP_LEVEL.search(match.group()):  # '@company.com' is a domain
             yield Entity(match.start(), match.end(), Kind.USERNAME)
@@ -243,7 +253,7 @@ def passwords(text: str) -> Iterator[Entity]:
     for match in _PASSWORD.finditer(text):
         group = 1 if match.group(1) else 2
         value = match.group(group).rstrip(".?):" + ("!" if text[match.end() :].strip() == "" else ""))
-        if len(value) >= 4 and "@" not in value[1:]:
+        if len(value) >= 4 and "@" not in value[1:] and not _NO_PASSWORD.fullmatch(value):
             yield Entity(match.start(group), match.start(group) + len(value), Kind.PASSWORD)
 
 

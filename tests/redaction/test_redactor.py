@@ -41,6 +41,11 @@ def patterns() -> Redactor:
         (Kind.IP, "blocked: 203.0.113.87 again", "203.0.113.87"),
         (Kind.IP, "from 2001:db8:85a3::8a2e:370:7334 at night", "2001:db8:85a3::8a2e:370:7334"),
         (Kind.URL, "see https://example.org/u/ana?x=1.", "https://example.org/u/ana?x=1"),
+        (
+            Kind.URL,
+            "at https://example.org/x?m=ana@example.org&n=9429051146498 now",
+            "https://example.org/x?m=ana@example.org&n=9429051146498",
+        ),
         (Kind.ORDER_ID, "my order MP-204718 is late", "MP-204718"),
         (Kind.ORDER_ID, "замовлення №7730915 приїхало", "7730915"),
         (Kind.USERNAME, "my login is mkeller_74 there", "mkeller_74"),
@@ -68,6 +73,8 @@ def test_patterns_find_each_kind(patterns: Redactor, kind: Kind, text: str, valu
         "Photos up to 15 MB, 1,638 threads, 150,157 characters, 2024-05-03 at 14:05",
         "Натисніть «Зберегти», доставка до Польщі коштує 250 грн",
         "Pick Settings → Account → Change email on Friday",
+        "change the password authentication from normal to OAuth2, not Password, on smtp.example.com:587",
+        "EGL_KHR_image GL_EXT_frag_depth snd_hda_intel sse4_1 kms_swrast theme_frame in the log",
     ],
 )
 def test_what_is_nobodys_stays(redactor: Redactor, text: str) -> None:
