@@ -60,7 +60,8 @@ def console(stack: LiveStack, iam_server: Server, people: dict[str, Any], tmp_pa
         token_endpoint_auth_method="client_secret_basic",
         scope=["openid", "profile", "email", "groups"],
     )
-    iam_server.backend.update(client, audience=[client])
+    iam_server.backend.save(client)
+    client.audience = [client]
     iam_server.backend.save(client)
     for person in people.values():
         iam_server.consent(person, client)
