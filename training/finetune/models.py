@@ -206,7 +206,12 @@ def _token(settings: TrainingSettings) -> str | None:
 @contextmanager
 def hub_errors_told(name: str) -> Iterator[None]:
     """Turn what the Hub, or a folder that is no model, makes a loader raise into one clear sentence."""
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         yield
@@ -222,6 +227,11 @@ def hub_errors_told(name: str) -> Iterator[None]:
             ) from error
         if any(isinstance(cause, LocalEntryNotFoundError | ConnectionError) for cause in causes) or "offline" in text:
             raise Unavailable(f"{name} is not on this machine, and the Hugging Face Hub cannot be reached.") from error
+        refused = [cause for cause in causes if type(cause) is HfHubHTTPError and cause.response is not None]
+        if refused:
+            status = refused[0].response.status_code
+            rights = " Set HF_TOKEN to a token that may do this." if status in {401, 403} else ""
+            raise NotAllowed(f"The Hugging Face Hub refused {name} (status {status}).{rights}") from error
         if any(isinstance(cause, RepositoryNotFoundError) for cause in causes) or not Path(name).exists():
             raise ConfigError(
                 f"There is no model or adapter '{name}': no such directory, and no such repository on the Hub that "

@@ -50,6 +50,7 @@ def train(
     recorder = Recorder(folder, watchers)
     flat = StopWhenFlat(recipe.evaluation.early_stop)
     _check_folder(recipe, folder, resume)
+    wait_for_all()  # nobody writes before everybody has looked
     job = _job(recipe, models.load_for_training(recipe, settings, say), folder, [recorder, flat])
     recorder.tokens_per_step = job.tokens_per_step
     checkpoint = folder.last_checkpoint() if resume else None
@@ -123,7 +124,8 @@ def _begin(recipe: Recipe, folder: RunFolder, job: Job, checkpoint: Path | None)
         state = folder.state()
         if folder.dataset()["fingerprint"] != job.dataset["fingerprint"]:
             raise Conflict(f"{recipe.data.path} is not the data that the run '{folder.name}' was started with.")
-        folder.forget_after(int(checkpoint.name.removeprefix("checkpoint-")))
+        if is_first_process():
+            folder.forget_after(int(checkpoint.name.removeprefix("checkpoint-")))
         return state.model_copy(
             update={
                 "status": "running",
@@ -253,6 +255,13 @@ def is_first_process() -> bool:
     from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
 
     return bool(PartialState().is_main_process)
+
+
+def wait_for_all() -> None:
+    """Wait until all processes of this training are here."""
+    from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
+
+    PartialState().wait_for_everyone()
 
 
 def as_told(error: BaseException) -> ReplybenchError | None:
