@@ -259,7 +259,7 @@ def is_first_process() -> bool:
 
 def wait_for_all() -> None:
     """Wait until all processes of this training are here."""
-    from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
+    from accelerate import PartialState
 
     PartialState().wait_for_everyone()
 
