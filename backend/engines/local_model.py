@@ -32,7 +32,7 @@ class LocalModel:
         self.ends = frozenset([*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id]) - {None}
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         # What the base's authors recommend (sampling, penalties) must not slip into what a lineup compares.
-        model.generation_config = self._generation_config()
+        model.generation_config = self._settings()
         if adapters:
             model.get_base_model().generation_config = model.generation_config
 
@@ -72,7 +72,9 @@ class LocalModel:
         processors = LogitsProcessorList()
         if any(map(is_choosy, rows)):
             processors.append(ChooseByRow(rows, [width - len(ids) for ids in contexts]))
-        config = self._generation_config(max_new_tokens=max(row.remaining for row in rows), do_sample=False)
+        config = self._settings(
+            eos_token_id=sorted(self.ends) or None, max_new_tokens=max(row.remaining for row in rows), do_sample=False
+        )
         mixed = {"adapter_names": [row.adapter for row in rows]} if self.adapters else {}
         with torch.inference_mode():
             self.model.generate(
@@ -84,11 +86,10 @@ class LocalModel:
                 **mixed,
             )
 
-    def _generation_config(self, **settings: Any) -> Any:
+    def _settings(self, **settings: Any) -> Any:
         from transformers import GenerationConfig
 
-        ends = sorted(self.ends) or None
-        return GenerationConfig(eos_token_id=ends, pad_token_id=self.pad, **settings)  # type: ignore[no-untyped-call]
+        return GenerationConfig(pad_token_id=self.pad, **settings)  # type: ignore[no-untyped-call]
 
 
 def load(candidates: Sequence[Candidate], settings: Settings, progress: Any) -> LocalModel:

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from backend.main import create_app
-from backend.services.tickets import NoRedaction, Redactor
+from backend.services.tickets import Redactor
 from backend.settings import Settings
 from db.session import connect
 from tests.backend.events import Event, read_events
@@ -89,8 +89,8 @@ class Backend:
 
 @contextmanager
 def serving(settings: Settings, redactor: Redactor | None = None) -> Iterator[Backend]:
-    """Run the application under uvicorn in a thread; without redaction, whose models take seconds to load."""
-    app = create_app(settings, redactor=redactor or NoRedaction())
+    """Run the application under uvicorn in a thread."""
+    app = create_app(settings, redactor=redactor)
     config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -123,6 +123,7 @@ def make_settings(database_url: str, folder: Path, lineup: str, **others: Any) -
     path = folder / "lineup.toml"
     path.write_text(lineup, "utf-8")
     values: dict[str, Any] = {"database_url": database_url, "api_key": API_KEY, "lineup": path, "lease_s": 1.0}
+    values["redaction"] = "off"  # its models take seconds to load; the tests that are about it turn it on
     return Settings(_env_file=None, **{**values, **others})
 
 
