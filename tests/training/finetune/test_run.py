@@ -156,7 +156,7 @@ def test_resume_after_kill_9_gives_the_undisturbed_losses(
         prepared,
         lora={"rank": 4, "alpha": 8, "dropout": 0.1},  # so that the random state must be restored too
         optimizer={"learning_rate": 0.005, "schedule": "cosine"},
-        length={"max_steps": 40},
+        length={"max_steps": 40, "epochs": 10},
         evaluation={"every_steps": 5, "answers": 0, "early_stop": None},
     )
     whole = run(recipe, settings, "undisturbed")
@@ -267,7 +267,8 @@ def test_a_missing_base_or_adapter_is_told(
 def test_data_that_teach_nothing_are_told(
     base_models: dict[str, Path], prepared: Path, settings: TrainingSettings
 ) -> None:
-    recipe = recipe_of(base_models["llama"], prepared, data={"path": str(prepared), "languages": ["uk"]})
+    taught = recipe_of(base_models["llama"], prepared)
+    recipe = taught.model_copy(update={"data": taught.data.model_copy(update={"languages": ["de"]})})
     with pytest.raises(ConfigError, match="nothing to learn from"):
         run(recipe, settings)
 
