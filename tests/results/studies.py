@@ -51,12 +51,13 @@ def write_rating(
     seconds: float | None = None,
 ) -> Rating:
     """Store one rating and whatever it needs to hang on."""
-    digest = sha256(f"{study.name}/{ticket}".encode()).hexdigest()
+    text = f"Text of {ticket} ({study.name})"
+    digest = sha256(text.encode()).hexdigest()
     asked = session.exec(select(Ticket).where(Ticket.text_sha256 == digest)).one_or_none()
     if asked is None:
         asked = Ticket(
             subject=ticket,
-            text=f"Text of {ticket}",
+            text=text,
             text_sha256=digest,
             source=source,
             language=language,

@@ -123,7 +123,7 @@ def challenge(
         tickets = [row for row in queries.rated_tickets(session, old.id, limit) if row.text_sha256 not in done]
     _check_candidates(backend, candidates)
     for index, ticket in enumerate(tickets):
-        rater = raters[index % len(raters)]
+        rater = raters[(len(done) + index) % len(raters)]  # a call that goes on deals where the last one stopped
         with backend.client(rater) as client:
             _ask(client, ticket, new_study, candidates)
         say(f"{index + 1} of {len(tickets)} queued for {rater}")
