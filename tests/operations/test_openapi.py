@@ -56,7 +56,7 @@ def test_every_endpoint_keeps_what_the_openapi_promises(served: str) -> None:
             cases = operation.as_strategy(generation_mode=mode)
 
             @settings(
-                max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+                max_examples=5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
             )
             @given(case=cases)
             def check(case: object) -> None:
