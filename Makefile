@@ -17,7 +17,7 @@ demo: install  ## Start everything on this machine and print the address
 	@$(BIN)/replybench demo --backend-port $(BACKEND_PORT) --console-port $(CONSOLE_PORT)
 
 test: install  ## Run all tests, the browser's included
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install  ## Lint, formatting, types, Dockerfile and compose file
 	@$(BIN)/ruff check .
