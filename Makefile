@@ -50,8 +50,8 @@ bench: install  ## Measure speed and memory as ratios against a peer in the same
 
 demo-adapters: install  ## Train the demo's two adapters again
 	@$(BIN)/replybench prepare --in demo/helpdesk --out data/demo
-	@$(BIN)/replybench train training/recipes/demo-articles-and-threads.yaml
-	@$(BIN)/replybench train training/recipes/demo-threads.yaml
+	@$(BIN)/replybench train training/recipes/demo-articles-and-threads.yaml --again --into demo/adapters/articles-and-threads
+	@$(BIN)/replybench train training/recipes/demo-threads.yaml --again --into demo/adapters/threads
 
 screenshots: install  ## Take the pictures of the documents anew
 	@$(BIN)/python -m tests.e2e.screenshots
