@@ -6,8 +6,8 @@ writes its estimate beside what it measured, so that the constants here stay hon
 """
 
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from training.dataset import load_prepared
 from training.finetune import models
@@ -270,8 +270,3 @@ def dry_run_report(recipe: Recipe, settings: TrainingSettings) -> str:
         f"# judged by:   {judged.texts} held-out threads, {judged.targets:,} target tokens\n"
         f"# plan:        {plan.steps} steps of {recipe.batch.rows} rows, {plan.epoch_at(plan.steps):.1f} times the data"
     )
-
-
-def as_summary(found: Estimate) -> dict[str, Any]:
-    """Return the estimate for a run's summary."""
-    return {"memory_mib": found.memory_mib, "tokens_per_second": found.tokens_per_second, "parts": asdict(found)}
