@@ -1,5 +1,6 @@
 """What all tests share: a migrated real PostgreSQL."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from db.embedded import start_embedded
 from db.migrate import upgrade
 from db.session import connect
 from tests.e2e.live_stack import launch
+
+_MAIN = sys.modules["__main__"]
 
 
 @pytest.fixture(scope="session")
@@ -97,3 +100,11 @@ def browser() -> Iterator[Browser]:
         chromium = launch(playwright)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Put the main module back: Streamlit's AppTest leaves a page in its place, which every process that a later test
+    spawns would try to import, and die of."""
+    yield
+    sys.modules["__main__"] = _MAIN
