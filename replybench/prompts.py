@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Literal
 
 Role = Literal["customer", "agent"]
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class PromptFormat(StrEnum):
@@ -138,6 +139,14 @@ def streamable(text: str, markers: Sequence[str] = STOP_MARKERS) -> str:
         if len(tail) == size and any(marker.startswith(tail) for marker in markers):
             return text[:-size].strip()
     return clean
+
+
+def storable(text: str) -> str:
+    """Return a model's `text` without what no database and no JSON can hold: NUL and halves of surrogate pairs.
+
+    Models do write them: a token can be any byte.
+    """
+    return _NOT_TEXT.sub("", text)
 
 
 def stop_markers(prompt: PromptFormat) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from db.models import now
 from db.session import session_scope
 from replybench.contract import AnswerStatus
 from replybench.errors import Busy, ReplybenchError, Unavailable
-from replybench.prompts import clean_answer, streamable
+from replybench.prompts import clean_answer, storable, streamable
 
 _T = TypeVar("_T")
 _FLUSH_S = 0.5
@@ -150,7 +150,7 @@ class Runner:
         except Exception as error:  # one candidate's failure never takes the others down
             log().error("answer_failed", candidate=seat.candidate.key, answer=str(answer.id), exc_info=error)
             values = _failed(answer, "engine_failure", "The model failed while it was writing. Ask again.")
-        await self._store_end(answer, values)
+        values = await self._store_end(answer, values)
         metrics.answer_ended(seat.candidate.key, values, began)
         answer.shown = values["text"]
         answer.status = values["status"]
@@ -165,7 +165,7 @@ class Runner:
                 if isinstance(piece, Finished):
                     finished = piece
                     break
-                answer.raw += piece
+                answer.raw += storable(piece)
                 grown = streamable(answer.raw, job.markers)
                 if grown != answer.shown:
                     answer.first_token_at = answer.first_token_at or now()
@@ -186,8 +186,11 @@ class Runner:
             "first_token_at": answer.first_token_at,
         }
 
-    async def _store_end(self, answer: LiveAnswer, values: dict[str, Any]) -> None:
-        """Store an end, as often as it takes: the text is complete, and the database may be away for a while."""
+    async def _store_end(self, answer: LiveAnswer, values: dict[str, Any]) -> dict[str, Any]:
+        """Store an end, as often as it takes: the text is complete, and the database may be away for a while.
+
+        Returns what was stored: of a text that the database refuses, that it failed.
+        """
         pause = 0.2
         while True:
             try:
@@ -196,8 +199,14 @@ class Runner:
                 log().warning("answer_not_stored_yet", answer=str(answer.id))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 5.0)
+            except Exception as error:  # else the column would wait for ever
+                if not values["text"]:
+                    raise
+                log().error("answer_not_storable", answer=str(answer.id), exc_info=error)
+                message = "The answer came, but could not be stored (the log has the reason). Ask again."
+                values = {**_failed(answer, "engine_failure", message), "text": ""}
             else:
-                return
+                return values
 
     def _forget_if_finished(self, live: LiveSuggestion) -> None:
         if live.is_finished:

@@ -60,7 +60,7 @@ def test_a_finished_suggestion_can_be_streamed_again(olena: httpx.Client) -> Non
 
 def test_offsets_hold_at_a_thousand_pieces_a_second(serve: Callable[..., Any]) -> None:
     text = "".join(f"Пункт {number}: ok 👍. " for number in range(150)).strip()
-    fast = f'text = "{text}"\nchars_per_s = 4000\npiece = 1'
+    fast = f'text = "{text}"\nchars_per_s = 4000\npiece = 1\ndelay_s = 1.0'  # the watcher is there first
     with serve(scripted(one=fast, two=fast, three=fast)) as backend, backend.client() as client:
         events = streamed(client, asked(client)["id"])
         assert set(texts(events).values()) == {text}
@@ -90,6 +90,13 @@ def test_an_empty_answer_is_a_failure_with_its_own_sentence(serve: Callable[...,
         assert answer["status"] == "failed"
         assert answer["error"]["code"] == "empty"
         assert "wrote nothing" in answer["error"]["message"]
+
+
+def test_what_no_database_holds_is_left_out_of_an_answer(serve: Callable[..., Any]) -> None:
+    script = r'text = "Press\u0000 Forgot password.\u0000"'
+    with serve(scripted(one=script)) as backend, backend.client() as client:
+        (answer,) = finished(client, asked(client)["id"])["answers"]
+    assert (answer["status"], answer["text"]) == ("done", "Press Forgot password.")
 
 
 def test_no_part_of_a_stop_marker_is_ever_streamed(serve: Callable[..., Any]) -> None:

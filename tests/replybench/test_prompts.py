@@ -10,6 +10,7 @@ from replybench.prompts import (
     article_segments,
     chat_messages,
     clean_answer,
+    storable,
     streamable,
     study_prompt,
     thread_segments,
@@ -72,3 +73,11 @@ def test_what_is_streamed_is_always_a_beginning_of_the_final_answer(body: str, m
         shown = streamable(whole[:end])
         assert final.startswith(shown)
         assert not any(m in shown for m in STOP_MARKERS)
+
+
+@given(st.text(st.characters(codec=None)))
+def test_what_is_storable_is_text_everywhere(text: str) -> None:
+    clean = storable(text)
+    assert clean.encode().decode() == clean
+    assert "\x00" not in clean
+    assert storable(clean) == clean
