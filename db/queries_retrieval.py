@@ -1,13 +1,15 @@
 """SQL for grounding: the help centre's passages, and those that fit a ticket best."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
 from sqlalchemy import ColumnClause, delete, func, literal_column, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from db.models import Passage
+from replybench.errors import ConfigError
 
 #: PostgreSQL's dictionaries, by language; where there is none, words are compared as they are written.
 _DICTIONARIES = {
@@ -48,8 +50,19 @@ WITH asked AS (SELECT DISTINCT lexeme FROM unnest(to_tsvector(CAST(:dictionary A
        FROM scored JOIN passage p USING (id)
        ORDER BY p.article_id, scored.score DESC, p.position
      )
-SELECT title, url, text, score FROM best, whole
+SELECT article_id, title, url, text, score FROM best, whole
 WHERE score >= :share * ln(1 + (whole.n - 0.5) / 1.5) ORDER BY score DESC, article_id LIMIT :most
+""")
+
+# Exact, without an index: a help centre has thousands of passages, not millions.
+_NEAREST = text("""
+WITH best AS (
+  SELECT DISTINCT ON (article_id) article_id, title, url, text,
+    1 - (embedding::vector <=> CAST(:vector AS vector)) AS score
+  FROM passage WHERE language = :language AND embedding_model = :model
+  ORDER BY article_id, score DESC, position
+)
+SELECT article_id, title, url, text, score FROM best WHERE score >= :least ORDER BY score DESC, article_id LIMIT :most
 """)
 
 
@@ -67,8 +80,9 @@ class NewPassage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage that fits. `score` is BM25: comparable within one ticket alone."""
+    """A passage that fits. `score` (BM25, cosine, or fused) can be compared within one ticket alone."""
 
+    article_id: str
     title: str
     url: str | None
     text: str
@@ -112,7 +126,50 @@ def best_passages(session: Session, query: str, language: str, *, most: int, sha
         _BEST,
         {"query": query, "language": language, "dictionary": _dictionary(language), "most": most, "share": share},
     )
-    return [Found(row.title, row.url, row.text, float(row.score)) for row in rows]
+    return [Found(row.article_id, row.title, row.url, row.text, float(row.score)) for row in rows]
+
+
+def nearest_passages(
+    session: Session, vector: Sequence[float], model: str, language: str, *, most: int, least: float
+) -> Sequence[Found]:
+    """Return at most one passage per article, nearest in meaning first.
+
+    Args:
+        vector: the ticket's embedding by `model`, of length 1.
+        least: the least cosine that counts.
+    """
+    values = {"vector": str(list(vector)), "model": model, "language": language, "most": most, "least": least}
+    rows = session.execute(_NEAREST, values)
+    return [Found(row.article_id, row.title, row.url, row.text, float(row.score)) for row in rows]
+
+
+def has_embeddings(session: Session, model: str) -> bool:
+    """Return whether passages have embeddings of this model."""
+    return session.scalar(select(col(Passage.id)).where(col(Passage.embedding_model) == model).limit(1)) is not None
+
+
+def store_embeddings(session: Session, model: str, encode: Callable[[Sequence[str]], list[list[float]]]) -> int:
+    """Give every passage its embedding; return how many.
+
+    Args:
+        encode: texts to vectors, all of the same length.
+
+    Raises:
+        ConfigError: this PostgreSQL has no pgvector.
+    """
+    try:
+        session.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+    except DBAPIError as error:
+        raise ConfigError(
+            "This PostgreSQL has no pgvector, which embeddings need. Install it (Debian: postgresql-18-pgvector), let "
+            "an administrator of the database run CREATE EXTENSION vector, or unset EMBEDDING_MODEL."
+        ) from error
+    passages = session.scalars(select(Passage).order_by(col(Passage.article_id), col(Passage.position))).all()
+    vectors = encode([f"{passage.title}\n{passage.text}" for passage in passages])
+    for passage, vector in zip(passages, vectors, strict=True):
+        passage.embedding, passage.embedding_model = vector, model
+    session.flush()
+    return len(passages)
 
 
 def passage_counts(session: Session) -> dict[str, tuple[int, int]]:

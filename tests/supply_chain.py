@@ -109,7 +109,7 @@ def audit() -> list[str]:
     bad, known = vulnerabilities(looked_up)
     sys.stdout.write(f"audit: {known} of {len(looked_up)} pinned versions looked up, {len(bad)} with vulnerabilities\n")
     if known < len(looked_up):
-        sys.stdout.write(f"audit: {len(looked_up) - known} could NOT be looked up: the index does not answer for them\n")
+        sys.stdout.write(f"audit: {len(looked_up) - known} could NOT be looked up: the index does not know them\n")
     for line in bad:
         sys.stdout.write(f"  {line}\n")
     return bad

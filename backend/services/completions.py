@@ -39,7 +39,7 @@ async def grounded(desk: Desk, job: Job) -> Job:
     """Return the job with the help centre's passages for it, if its candidate is grounded."""
     if not job.candidate.retrieval:
         return job
-    found = await desk.in_database(grounding.sources_for, job.subject, job.turns, None)
+    found = await desk.in_database(desk.librarian.sources_for, job.subject, job.turns, None)
     return replace(job, sources=grounding.as_prompt(found))
 
 

@@ -15,11 +15,12 @@ from replybench.secrets import secrets_dir
 
 
 class _Settings(BaseSettings):
-    """Where the database is, when no other setting of the backend is at hand."""
+    """What the commands share with the backend, when no other setting of it is at hand."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", secrets_dir=secrets_dir())
 
     database_url: str | None = None
+    embedding_model: str | None = None
 
 
 @contextmanager
@@ -47,6 +48,11 @@ def operator_session() -> Iterator[Session]:
 def operator() -> str:
     """Return how the audit trail names who runs this command."""
     return f"operator:{getpass.getuser()}"
+
+
+def embedding_model() -> str | None:
+    """Return the model by which passages are embedded, if one is set."""
+    return _Settings().embedding_model or None
 
 
 def _database_url() -> str:

@@ -18,16 +18,23 @@ app = typer.Typer(
 def load(
     folder: Annotated[Path, typer.Argument(help="A folder that `replybench prepare` wrote.")],
 ) -> None:
-    """Put a prepared folder's articles into the database, in the place of those that are there."""
-    from backend.retrieval.passages import read_articles
-    from db.queries_retrieval import replace_passages
-    from replybench.commands._operations import operator_session
+    """Put a prepared folder's articles into the database, in the place of those that are there.
 
-    passages = list(read_articles(folder))
+    With EMBEDDING_MODEL set, passages get embeddings too, so that they are found by meaning as well as by words.
+    """
+    from backend.retrieval.passages import read_articles
+    from db.queries_retrieval import replace_passages, store_embeddings
+    from replybench.commands._operations import embedding_model, operator_session
+    from replybench.embeddings import Encoder
+
+    passages, model = list(read_articles(folder)), embedding_model()
     with operator_session() as session:
         replace_passages(session, passages)
+        if model:
+            store_embeddings(session, model, Encoder(model).encode)
     articles = len({passage.article_id for passage in passages})
-    print(f"{articles} articles are loaded, cut into {len(passages)} passages.")
+    by_meaning = f", embedded by {model}" if model else ""
+    print(f"{articles} articles are loaded, cut into {len(passages)} passages{by_meaning}.")
 
 
 @app.command()

@@ -7,10 +7,11 @@ import pytest
 from sqlmodel import Session
 
 from backend.engines.base import Job
-from backend.retrieval.grounding import as_prompt, as_shown, sources_for
+from backend.retrieval.grounding import Librarian, as_prompt, as_shown, fused
 from backend.retrieval.passages import LONGEST, cut, read_articles
-from db.queries_retrieval import NewPassage, best_passages, passage_counts, replace_passages
+from db.queries_retrieval import Found, NewPassage, best_passages, passage_counts, replace_passages, store_embeddings
 from db.session import session_scope
+from replybench.embeddings import PACKAGED, Encoder
 from replybench.errors import ConfigError, InvalidInput
 from replybench.prompts import Turn
 from tests.backend.conftest import make_settings, serving, wait_until
@@ -49,7 +50,7 @@ def help_centre(session: Session) -> Session:
     ],
 )
 def test_the_article_on_the_matter_comes_first(help_centre: Session, ticket: str, title: str) -> None:
-    found = sources_for(help_centre, "", [Turn("customer", ticket)], "en")
+    found = Librarian().sources_for(help_centre, "", [Turn("customer", ticket)], "en")
     assert found[0].title == title
     assert [passage.score for passage in found] == sorted((p.score for p in found), reverse=True)
 
@@ -61,19 +62,65 @@ def test_rare_words_count_more_than_common_ones(help_centre: Session) -> None:
 
 
 def test_nothing_is_found_for_a_ticket_on_something_else(help_centre: Session) -> None:
-    assert sources_for(help_centre, "", [Turn("customer", "Thank you, have a lovely weekend!")], "en") == []
-    assert sources_for(help_centre, "", [Turn("customer", "… !! ???")], "en") == []
+    assert Librarian().sources_for(help_centre, "", [Turn("customer", "Thank you, have a lovely weekend!")], "en") == []
+    assert Librarian().sources_for(help_centre, "", [Turn("customer", "… !! ???")], "en") == []
 
 
 def test_a_ticket_finds_articles_of_its_own_language_alone(help_centre: Session) -> None:
-    found = sources_for(help_centre, "", [Turn("customer", "Я забули пароль на сторінці")], "uk")
+    found = Librarian().sources_for(help_centre, "", [Turn("customer", "Я забули пароль на сторінці")], "uk")
     assert [passage.title for passage in found] == ["Скидання пароля"]
-    assert sources_for(help_centre, "", [Turn("customer", "password")], "uk") == []
+    assert Librarian().sources_for(help_centre, "", [Turn("customer", "password")], "uk") == []
 
 
 def test_search_syntax_in_a_ticket_is_only_words(help_centre: Session) -> None:
     hostile = 'password\' | ! & :* <-> ((( \\ "quoted" -- ; DROP TABLE passage'
-    assert sources_for(help_centre, "", [Turn("customer", hostile)], "en")[0].title == "Reset your password"
+    assert Librarian().sources_for(help_centre, "", [Turn("customer", hostile)], "en")[0].title == "Reset your password"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(PACKAGED)
+
+
+@pytest.fixture
+def embedded(help_centre: Session, encoder: Encoder) -> Session:
+    assert store_embeddings(help_centre, PACKAGED, encoder.encode) == len(ARTICLES) + 1
+    return help_centre
+
+
+@pytest.mark.parametrize(
+    ("ticket", "title"),
+    [
+        ("I don't remember my login secret any more", "Reset your password"),
+        ("How do I upload an image?", "Add photos"),
+    ],
+)
+def test_meaning_finds_what_no_word_does(embedded: Session, encoder: Encoder, ticket: str, title: str) -> None:
+    turns = [Turn("customer", ticket)]
+    assert title not in [found.title for found in Librarian().sources_for(embedded, "", turns, "en")]
+    assert Librarian(encoder).sources_for(embedded, "", turns, "en")[0].title == title
+
+
+def test_neither_words_nor_meaning_find_anything_for_something_else(embedded: Session, encoder: Encoder) -> None:
+    turns = [Turn("customer", "Thank you, have a lovely weekend!")]
+    assert Librarian(encoder).sources_for(embedded, "", turns, "en") == []
+
+
+def test_embeddings_of_another_model_are_not_compared(embedded: Session) -> None:
+    never_loaded = Encoder("another-model")
+    found = Librarian(never_loaded).sources_for(embedded, "", [Turn("customer", "I forgot my password")], "en")
+    assert found[0].title == "Reset your password"
+
+
+def test_an_embedding_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="EMBEDDING_MODEL"):
+        Encoder(str(tmp_path)).warm()
+
+
+def test_fusion_puts_first_what_both_rankings_know() -> None:
+    a, b, c = (Found(name, name, None, "", score) for name, score in (("a", 9.0), ("b", 5.0), ("c", 0.9)))
+    assert [found.article_id for found in fused([[a, b], [b, c]])] == ["b", "a", "c"]
+    assert fused([[], []]) == []
 
 
 def test_one_passage_speaks_for_an_article(session: Session) -> None:
