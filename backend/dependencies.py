@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from backend.security.gate import Caller, CallerDep
 from backend.services.suggestions import Desk
+from backend.services.switching import LineupSwitch
 from backend.settings import Settings
 from db import queries, queries_operations
 from db.models import Rater
@@ -30,7 +31,13 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
+def _switch(request: Request) -> LineupSwitch:
+    switch: LineupSwitch = request.app.state.lineups
+    return switch
+
+
 DeskDep = Annotated[Desk, Depends(_desk)]
+SwitchDep = Annotated[LineupSwitch, Depends(_switch)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 
 
@@ -68,6 +75,19 @@ def _rater(desk: DeskDep, caller: CallerDep, x_rater: Annotated[str, Header()] =
 
 
 RaterDep = Annotated[Rater, Depends(_rater)]
+
+
+def _led_session(
+    desk: DeskDep, session: SessionDep, caller: CallerDep, x_rater: Annotated[str, Header()] = ""
+) -> Session:
+    """Return a session whose changes the audit trail puts down to the person, where the caller acts for one."""
+    if x_rater:
+        person = _rater(desk, caller, x_rater)
+        queries_operations.set_actor(session, f"{caller.actor}, rater:{person.id}")
+    return session
+
+
+LedSessionDep = Annotated[Session, Depends(_led_session, scope="function")]
 
 
 def _existing_suggestion(suggestion_id: UUID, desk: DeskDep) -> UUID:

@@ -10,7 +10,6 @@ from fastapi import Depends, FastAPI
 from backend import errors, logs
 from backend.engines.pool import make_engines, read_lineup
 from backend.middleware import RequestScope
-from backend.retrieval.grounding import Librarian
 from backend.routes import (
     catalogue,
     completions,
@@ -18,8 +17,10 @@ from backend.routes import (
     lineups,
     marks,
     operations,
+    queue,
     ratings,
     results,
+    studies,
     suggestions,
     training,
 )
@@ -27,6 +28,7 @@ from backend.security import headers, permissions
 from backend.security.gate import signed_in
 from backend.security.keys import Keyring
 from backend.security.limits import Limiter
+from backend.services.queue_work import QueueWork
 from backend.services.redaction import Redaction
 from backend.services.roster import Roster, make_roster
 from backend.services.runner import Runner
@@ -36,13 +38,23 @@ from backend.services.tickets import NoRedaction, Redactor
 from backend.settings import Settings
 from db.session import connect
 from replybench import __version__
-from replybench.embeddings import Encoder
-from replybench.errors import ConfigError
 from replybench.redaction import Redactor as PersonalData
 
 #: All but the first need an API key.
 _OPEN = (health,)
-_WITH_KEY = (catalogue, suggestions, ratings, marks, completions, operations, results, training, lineups)
+_WITH_KEY = (
+    catalogue,
+    studies,
+    queue,
+    suggestions,
+    ratings,
+    marks,
+    completions,
+    operations,
+    results,
+    training,
+    lineups,
+)
 
 
 def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastAPI:
@@ -59,7 +71,6 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     lineup = read_lineup(settings)
     engines = make_engines(lineup, settings)
     redactor = _redactor(settings) if redactor is None else redactor
-    librarian = Librarian(Encoder(settings.embedding_model) if settings.embedding_model else None)
 
     async def load(roster: Roster) -> None:
         try:
@@ -67,11 +78,6 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
         except Exception as error:  # told by readiness; without redaction no ticket is taken
             logs.log().error("redaction_did_not_start", exc_info=error)
             roster.problems["redaction"] = "Personal data cannot be replaced (the log has the reason)."
-        try:
-            await asyncio.to_thread(librarian.warm)
-        except ConfigError as error:  # the words of a ticket still find passages; readiness tells what is wrong
-            logs.log().error("embedding_model_did_not_start", told=error.message)
-            roster.problems["embedding model"] = error.message
         await roster.start()
 
     @asynccontextmanager
@@ -84,7 +90,7 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
             abandon_after_s=settings.abandon_after_s,
             max_waiting=settings.max_waiting,
         )
-        app.state.desk = Desk(database, roster, runner, redactor, librarian)
+        app.state.desk = Desk(database, roster, runner, redactor)
         app.state.keyring = Keyring(
             database,
             settings.api_key,
@@ -94,10 +100,13 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
         app.state.lineups = switch = LineupSwitch(app.state, settings)
         _reread_on_hangup(switch)
         runner.start()
+        queue_work = QueueWork(app.state, settings.queue_at_once)
+        queue_work.start()
         loading = asyncio.create_task(load(roster))
         try:
             yield
         finally:
+            await queue_work.close()
             await runner.close()
             loading.cancel()
             with suppress(asyncio.CancelledError):

@@ -24,13 +24,13 @@ class Settings(BaseSettings):
         demo: allows a placeholder as the API key; never set it where others can reach the port.
         openai_base_url: OpenAI's own address if not given; a candidate may name another one.
         remote_api_keys: keys of other OpenAI-compatible servers, as JSON: {"http://vllm:8000/v1": "…"}.
-        embedding_model: finds passages for grounded candidates by meaning too: ``all-MiniLM-L6-v2``, which a pip
-            package carries, a folder, or a name on the Hub. Passages are embedded by `replybench articles load`.
         device: where local models run; ``auto`` takes a GPU if there is one.
         threads: processor threads for local models; all cores if not given.
         gather_ms: how long a batch waits for companions after its first job.
         max_waiting: answers that may wait for the local models before a request is refused (429).
         max_batch_rows: answers that are written together.
+        queue_at_once: tickets of studies' queues that are answered in advance at a time, while nobody waits for an
+            answer; 0 leaves them to other processes.
         lease_s: after this time without a sign of life, a process counts as dead and its answers as interrupted.
         abandon_after_s: an unfinished suggestion that nobody has watched for so long is cancelled.
         stop_grace_s: how long a stopping process lets open streams end.
@@ -55,13 +55,13 @@ class Settings(BaseSettings):
     openai_model: str = "gpt-3.5-turbo"
     openai_base_url: str | None = None
     remote_api_keys: dict[str, SecretStr] = {}
-    embedding_model: str | None = None
     model_cache_dir: Path = DEFAULT_CACHE
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     gather_ms: float = Field(default=8.0, ge=0, le=1000)
     max_waiting: int = Field(default=96, ge=1)
     max_batch_rows: int = Field(default=24, ge=1)
+    queue_at_once: int = Field(default=1, ge=0)
     lease_s: float = Field(default=10.0, ge=1)
     abandon_after_s: float = Field(default=60.0, gt=0)
     stop_grace_s: float = Field(default=3.0, ge=0)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import REAL, BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, func
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlmodel import Field, SQLModel
@@ -46,13 +46,21 @@ def _json(default: type[Any] = dict) -> Any:
 
 
 class Study(SQLModel, table=True):
-    """A named collection period, with the rubric's weights and scale that were in force."""
+    """A named collection period, with the rubric's weights and scale that were in force.
+
+    `candidates` are keys of the lineup, none meaning all of it. `overlap` is how many raters a queued ticket wants.
+    A study is a draft until it is first opened (`opened_at`), and closed while `closed_at` is set; of the open ones,
+    the one opened last takes the tickets that name no study.
+    """
 
     id: UUID = _key()
     name: str = Field(unique=True)
     title: str
     description: str = ""
+    instructions: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
     lineup: str | None = None
+    candidates: list[str] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    overlap: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     rubric_version: int
     weights: dict[str, float] = _json()
     lowest: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
@@ -60,7 +68,13 @@ class Study(SQLModel, table=True):
     positive_from: int = Field(default=3, sa_column_kwargs={"server_default": "3"})
     is_read_only: bool = False
     created_at: datetime = _time()
+    opened_at: datetime | None = _maybe_time()
     closed_at: datetime | None = _maybe_time()
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether it has never been open."""
+        return self.closed_at is not None and self.opened_at is None
 
 
 class Rater(SQLModel, table=True):
@@ -164,7 +178,10 @@ class Presentation(SQLModel, table=True):
 
 
 class Rating(SQLModel, table=True):
-    """One rater's scores of one answer: {metric key: 1…5}, as it now stands."""
+    """One rater's scores of one answer: {metric key: 1…5}, as it now stands.
+
+    `corrected_share` is how far the corrected text is from the answer: 0 the same, 1 nothing left of it.
+    """
 
     __table_args__ = (UniqueConstraint("answer_id", "rater_id", name="uq_rating_answer_rater"),)
 
@@ -174,6 +191,7 @@ class Rating(SQLModel, table=True):
     scores: dict[str, int] = _json()
     comment: str = Field(default="", sa_type=Text)
     corrected_text: str | None = Field(default=None, sa_type=Text)
+    corrected_share: float | None = None
     slot: str
     seconds: float | None = None
     created_at: datetime = _time(index=True)
@@ -395,7 +413,7 @@ class TicketContact(SQLModel, table=True):
 
 class Passage(SQLModel, table=True):
     """A stretch of a help-centre article, for grounded candidates. `search` holds its words, those of the title as 'A';
-    `words` is how many there are; `embedding` its meaning as `embedding_model` sees it. A load replaces them all."""
+    `words` is how many there are. A load replaces all of them."""
 
     __table_args__ = (Index("ix_passage_search", "search", postgresql_using="gin"),)
 
@@ -408,5 +426,3 @@ class Passage(SQLModel, table=True):
     text: str = Field(sa_type=Text)
     words: int
     search: Any = Field(sa_column=Column(TSVECTOR, nullable=False))
-    embedding: list[float] | None = Field(default=None, sa_column=Column(ARRAY(REAL), nullable=True))
-    embedding_model: str | None = Field(default=None, sa_type=Text)

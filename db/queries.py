@@ -52,11 +52,11 @@ def study_by_name(session: Session, name: str) -> Study | None:
 
 
 def open_study(session: Session) -> Study | None:
-    """Return the newest study that takes ratings."""
+    """Return the study that takes tickets which name none: of the open ones, the one opened last."""
     return session.scalars(
         select(Study)
         .where(col(Study.closed_at).is_(None), col(Study.is_read_only).is_(False))
-        .order_by(col(Study.created_at).desc())
+        .order_by(col(Study.opened_at).desc().nulls_last(), col(Study.created_at).desc())
         .limit(1)
     ).one_or_none()
 
@@ -82,12 +82,8 @@ def pin_candidate(session: Session, candidate: Candidate) -> Candidate:
 # --- tickets and suggestions
 
 
-def store_suggestion(
-    session: Session, ticket: Ticket, suggestion: Suggestion, answers: Iterable[Answer], lease_s: float
-) -> None:
-    """Store what was asked, with all answers waiting and this process's lease."""
-    session.add(ticket)
-    session.flush()
+def store_suggestion(session: Session, suggestion: Suggestion, answers: Iterable[Answer], lease_s: float) -> None:
+    """Store an asking of a stored ticket, with all answers waiting and this process's lease."""
     session.add(suggestion)
     session.flush()
     session.add_all(answers)

@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col
 
-from db.models import Answer, Candidate, Flag, Rating, Skip
+from db.models import Answer, Candidate, Flag, Rating, Skip, Study, Suggestion, Ticket
 from replybench.contract import FlagKind, SkipReason
 
 
@@ -69,22 +69,30 @@ def flags_of(session: Session, suggestion_id: UUID, rater_id: UUID) -> Sequence[
     ).all()
 
 
-def flagged(session: Session, limit: int) -> Sequence[Row[Any]]:
-    """Return the flagged answers, newest first: suggestion_id, answer_id, candidate, kind, raters, last_at."""
+def flagged(session: Session, limit: int, study: str | None = None) -> Sequence[Row[Any]]:
+    """Return the flagged answers (of a study), newest first, as `FlagPublic` names them."""
     last_at = func.max(col(Flag.created_at))
-    return session.execute(
-        select(
-            col(Answer.suggestion_id),
-            col(Flag.answer_id),
-            col(Candidate.name).label("candidate"),
-            col(Flag.kind),
-            func.count().label("raters"),
-            last_at.label("last_at"),
-        )
+    what: tuple[Any, ...] = (
+        col(Answer.suggestion_id),
+        col(Flag.answer_id),
+        col(Study.name).label("study"),
+        col(Ticket.subject),
+        col(Answer.text).label("answer"),
+        col(Candidate.name).label("candidate"),
+        col(Flag.kind),
+    )
+    statement = (
+        select(*what, func.count().label("raters"), last_at.label("last_at"))
         .select_from(Flag)
         .join(Answer, col(Answer.id) == col(Flag.answer_id))
+        .join(Suggestion, col(Suggestion.id) == col(Answer.suggestion_id))
+        .join(Ticket, col(Ticket.id) == col(Suggestion.ticket_id))
+        .join(Study, col(Study.id) == col(Suggestion.study_id))
         .join(Candidate, col(Candidate.id) == col(Answer.candidate_id))
-        .group_by(col(Answer.suggestion_id), col(Flag.answer_id), col(Candidate.name), col(Flag.kind))
+        .group_by(*what)
         .order_by(last_at.desc())
         .limit(limit)
-    ).all()
+    )
+    if study is not None:
+        statement = statement.where(col(Study.name) == study)
+    return session.execute(statement).all()

@@ -303,8 +303,9 @@ def study_named(session: Session, name: str) -> Study | None:
 
 
 def open_study(session: Session) -> Study | None:
-    """Return the newest study that is open, or else the newest of all that are not read-only."""
-    order = (col(Study.closed_at).is_(None).desc(), col(Study.created_at).desc())
+    """Return the study that was opened last of those that are open, or else of all that are not read-only."""
+    opened = (col(Study.opened_at).desc().nulls_last(), col(Study.created_at).desc())
+    order = (col(Study.closed_at).is_(None).desc(), *opened)
     return session.exec(select(Study).where(col(Study.is_read_only).is_(False)).order_by(*order).limit(1)).first()
 
 

@@ -19,7 +19,7 @@ put postgres_password "$(random)"
 put database_url "postgresql://replybench:$(cat secrets/postgres_password)@postgres:5432/replybench"
 put api_key "$(random)"
 # To begin with the console uses the first key. Put its own here: replybench keys create console --scope suggest \
-#   --scope rate --scope results --scope operate --scope act_as --rate 6000 --concurrent 500
+#   --scope rate --scope results --scope studies --scope operate --scope act_as --rate 6000 --concurrent 500
 put console_api_key "$(cat secrets/api_key)"
 put openai_api_key ""
 put hf_token ""

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preferences": ("preferences", "Turn ratings into training pairs."),
     "challenge": ("challenge", "Queue the same tickets blind with the old and the new adapter."),
     "promote": ("promote", "Put a run's adapter in the old one's place, if the verdict favours it."),
+    "queue": ("queue", "Fill a study's queue of tickets, and see how far it is."),
     "report": ("report", "Write a study's results as HTML, XLSX or JSON."),
     "import": ("import_", "Import ratings that were collected elsewhere."),
     "keys": ("keys", "Make, list and revoke the keys of API clients."),

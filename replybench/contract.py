@@ -193,12 +193,13 @@ class UsagePublic(UsageWrite):
 
 
 class RatingPublic(BaseModel):
-    """The caller's own rating of an answer."""
+    """The caller's own rating of an answer. `corrected_share`: 0 (the answer as it was) to 1 (all rewritten)."""
 
     id: UUID
     scores: dict[str, int]
     comment: str
     corrected_text: str | None
+    corrected_share: float | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -274,6 +275,9 @@ class FlagPublic(BaseModel):
 
     suggestion_id: UUID
     answer_id: UUID
+    study: str
+    subject: str
+    answer: str
     candidate: str
     kind: FlagKind
     raters: int
@@ -322,12 +326,22 @@ class AnswerChanged(BaseModel):
 
 
 class StudyPublic(BaseModel):
-    """A named collection period. A read-only one was imported (such as the study of 2024)."""
+    """A named collection period. A read-only one was imported (such as the study of 2024).
+
+    `is_current`: it takes the tickets that name no study. `candidates` are keys of the lineup, null for all of it.
+    """
 
     name: str
     title: str
     description: str
+    instructions: str = ""
+    lineup: str | None = None
+    candidates: list[str] | None = None
+    weights: dict[str, float] = {}
+    overlap: int = 1
+    state: Literal["draft", "open", "closed"] = "open"
     is_open: bool
+    is_current: bool = False
     is_read_only: bool
     created_at: datetime
 

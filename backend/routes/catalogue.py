@@ -1,10 +1,10 @@
-"""What clients need to know before they ask: rubric, lineup, example tickets, studies."""
+"""What clients need to know before they ask: rubric, lineup, example tickets."""
 
 from fastapi import APIRouter
 
-from backend.dependencies import DeskDep, SessionDep
+from backend.dependencies import DeskDep
 from backend.services import catalogue
-from replybench.contract import ExampleList, LineupPublic, RubricPublic, StudyList
+from replybench.contract import ExampleList, LineupPublic, RubricPublic
 from replybench.rubric import Language
 
 router = APIRouter(tags=["catalogue"])
@@ -26,9 +26,3 @@ def lineup(desk: DeskDep) -> LineupPublic:
 def example_tickets(desk: DeskDep) -> ExampleList:
     """Return tickets to try."""
     return catalogue.examples(desk.roster.lineup)
-
-
-@router.get("/api/studies")
-def studies(session: SessionDep) -> StudyList:
-    """Return all collection periods, newest first."""
-    return catalogue.studies_public(session)

@@ -1,18 +1,13 @@
 """What is loaded, and changing it while the service runs."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from backend.dependencies import DeskDep
+from backend.dependencies import DeskDep, SwitchDep
 from backend.services import catalogue, switching
 from replybench.contract import LineupPublic
 from replybench.serving_contract import EngineList, EnginePublic, LineupNames, LineupUse
 
 router = APIRouter(tags=["lineups"])
-
-
-def _switch(request: Request) -> switching.LineupSwitch:
-    found: switching.LineupSwitch = request.app.state.lineups
-    return found
 
 
 @router.get("/api/engines")
@@ -26,12 +21,12 @@ def engines(desk: DeskDep) -> EngineList:
 
 
 @router.get("/api/lineups")
-def lineups(desk: DeskDep, request: Request) -> LineupNames:
+def lineups(desk: DeskDep, switch: SwitchDep) -> LineupNames:
     """Return the lineups that can be used."""
-    return LineupNames(current=desk.roster.lineup.name, names=_switch(request).names())
+    return LineupNames(current=desk.roster.lineup.name, names=switch.names())
 
 
 @router.post("/api/lineups/use")
-async def use(body: LineupUse, request: Request) -> LineupPublic:
+async def use(body: LineupUse, switch: SwitchDep) -> LineupPublic:
     """Change to another lineup; returns when the new one answers. What the old one has begun, it finishes."""
-    return catalogue.lineup_public(await _switch(request).use(body.name))
+    return catalogue.lineup_public(await switch.use(body.name))

@@ -49,6 +49,10 @@ def skips(session: SessionDep, rater: RaterDep) -> SkipList:
 
 
 @router.get("/api/flags")
-def flags(session: SessionDep, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> FlagList:
+def flags(
+    session: SessionDep,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    study: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
+) -> FlagList:
     """Return the flagged answers of all raters, for those who run the study."""
-    return marks.flags(session, limit)
+    return marks.flags(session, limit, study)

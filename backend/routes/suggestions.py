@@ -12,6 +12,7 @@ from backend.security.gate import CallerDep
 from backend.security.permissions import READ_RESULTS
 from backend.services import stream, suggestions
 from replybench.contract import SuggestionCreate, SuggestionList, SuggestionPublic
+from replybench.queue_contract import AskingList
 
 router = APIRouter(tags=["suggestions"])
 
@@ -47,6 +48,18 @@ async def events(suggestion_id: SuggestionIdDep, desk: DeskDep, rater: RaterDep)
 async def cancel(suggestion_id: UUID, desk: DeskDep, rater: RaterDep) -> SuggestionPublic:
     """End what is unfinished at once."""
     return await suggestions.cancel(desk, suggestion_id, rater.id)
+
+
+@router.post("/api/suggestions/{suggestion_id}/again", status_code=202)
+async def ask_again(suggestion_id: UUID, desk: DeskDep, rater: RaterDep) -> SuggestionPublic:
+    """Ask the same ticket once more, of the lineup in use; the earlier answers stay as they are."""
+    return await suggestions.ask_again(desk, suggestion_id, rater.id)
+
+
+@router.get("/api/suggestions/{suggestion_id}/askings")
+def askings(suggestion_id: UUID, session: SessionDep, rater: RaterDep) -> AskingList:
+    """Return all askings of the suggestion's ticket, newest first."""
+    return suggestions.askings(session, suggestion_id, rater.id)
 
 
 @router.post("/api/answers/{answer_id}/retry", status_code=202)

@@ -18,6 +18,7 @@ class Scope(StrEnum):
     RATE = "rate"
     COMPLETE = "complete"
     RESULTS = "results"
+    STUDIES = "studies"
     OPERATE = "operate"
     ACT_AS = "act_as"
     ADMIN = "admin"
@@ -29,6 +30,7 @@ SCOPES: Mapping[Scope, str] = {
     Scope.RATE: "score answers",
     Scope.COMPLETE: "use the OpenAI-compatible API, where candidates are called by name (not blind)",
     Scope.RESULTS: "read results and training runs, and choose candidates when asking",
+    Scope.STUDIES: "make, open and close studies, and fill their queues",
     Scope.OPERATE: "read metrics and the state of operations",
     Scope.ACT_AS: "say which person acts, and in which role (the console's key)",
     Scope.ADMIN: "everything",
@@ -68,6 +70,7 @@ ASK = Rule(Scope.SUGGEST)
 SCORE = Rule(Scope.RATE)
 COMPLETE = Rule(Scope.COMPLETE, Role.LEAD)
 READ_RESULTS = Rule(Scope.RESULTS, Role.LEAD)
+LEAD_STUDIES = Rule(Scope.STUDIES, Role.LEAD)
 OPERATE = Rule(Scope.OPERATE, Role.LEAD)
 ADMINISTER = Rule(Scope.ADMIN, Role.ADMIN)
 
@@ -84,11 +87,18 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/lineup"): ANY_KEY,
     ("GET", "/api/example-tickets"): ANY_KEY,
     ("GET", "/api/studies"): ANY_KEY,
+    ("POST", "/api/studies"): LEAD_STUDIES,
+    ("PATCH", "/api/studies/{name}"): LEAD_STUDIES,
+    ("POST", "/api/studies/{name}/tickets"): LEAD_STUDIES,
+    ("POST", "/api/studies/{name}/retry"): LEAD_STUDIES,
+    ("GET", "/api/studies/{name}/progress"): READ_RESULTS,
     ("POST", "/api/suggestions"): ASK,
     ("GET", "/api/suggestions"): ASK,
     ("GET", "/api/suggestions/{suggestion_id}"): ASK,
     ("GET", "/api/suggestions/{suggestion_id}/events"): ASK,
     ("DELETE", "/api/suggestions/{suggestion_id}"): ASK,
+    ("POST", "/api/suggestions/{suggestion_id}/again"): ASK,
+    ("GET", "/api/suggestions/{suggestion_id}/askings"): ASK,
     ("POST", "/api/answers/{answer_id}/retry"): ASK,
     ("PUT", "/api/usage/{usage_id}"): ASK,
     ("PUT", "/api/answers/{answer_id}/rating"): SCORE,
@@ -98,6 +108,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("PUT", "/api/answers/{answer_id}/flags/{kind}"): SCORE,
     ("DELETE", "/api/answers/{answer_id}/flags/{kind}"): SCORE,
     ("GET", "/api/skips"): SCORE,
+    ("GET", "/api/queue"): SCORE,
+    ("POST", "/api/queue/next"): SCORE,
     ("GET", "/api/flags"): READ_RESULTS,
     ("GET", "/v1/models"): COMPLETE,
     ("POST", "/v1/chat/completions"): COMPLETE,

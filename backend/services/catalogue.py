@@ -1,19 +1,15 @@
 """What clients need to know before they ask."""
 
 from pydantic import ValidationError
-from sqlmodel import Session
 
 from backend.services.roster import Roster
 from backend.services.views import candidate_public
-from db import queries
 from replybench.contract import (
     ExampleList,
     ExampleTicket,
     LineupPublic,
     MetricPublic,
     RubricPublic,
-    StudyList,
-    StudyPublic,
 )
 from replybench.errors import ConfigError
 from replybench.lineups import Lineup
@@ -53,16 +49,3 @@ def examples(lineup: Lineup) -> ExampleList:
         return ExampleList(tickets=[ExampleTicket.model_validate_json(line) for line in lines if line.strip()])
     except (OSError, ValidationError) as error:
         raise ConfigError(f"The example tickets in {lineup.examples} cannot be read.") from error
-
-
-def studies_public(session: Session) -> StudyList:
-    """Return all collection periods, newest first."""
-    return StudyList(
-        studies=[
-            StudyPublic(
-                is_open=study.closed_at is None and not study.is_read_only,
-                **study.model_dump(include={"name", "title", "description", "is_read_only", "created_at"}),
-            )
-            for study in queries.studies(session)
-        ]
-    )

@@ -70,7 +70,7 @@ def own_skips(session: Session, rater_id: UUID) -> SkipList:
     return SkipList(suggestion_ids=list(queries_marks.skipped_by(session, rater_id)))
 
 
-def flags(session: Session, limit: int) -> FlagList:
-    """Return the flagged answers of all raters, newest first."""
-    rows = queries_marks.flagged(session, limit)
+def flags(session: Session, limit: int, study: str | None) -> FlagList:
+    """Return the flagged answers of all raters (of one study, if named), newest first."""
+    rows = queries_marks.flagged(session, limit, study)
     return FlagList(flags=[FlagPublic.model_validate(row, from_attributes=True) for row in rows])

@@ -6,6 +6,7 @@ from sqlmodel import Session
 
 from backend import metrics
 from backend.services import views
+from backend.services.edits import share_rewritten
 from backend.services.suggestions import check_open
 from backend.services.tickets import Redactor
 from db import queries, queries_ratings
@@ -30,12 +31,14 @@ def rate(session: Session, redactor: Redactor, answer_id: UUID, rater_id: UUID, 
     answer, _, study = found
     check_open(study)
     _check_ratable(answer)
+    corrected = redactor.text(body.corrected_text) if body.corrected_text else None
     fresh = Rating(
         answer_id=answer_id,
         rater_id=rater_id,
         scores=body.scores,
         comment=redactor.text(body.comment),
-        corrected_text=redactor.text(body.corrected_text) if body.corrected_text else None,
+        corrected_text=corrected,
+        corrected_share=share_rewritten(answer.text, corrected) if corrected else None,
         slot=_slot(session, answer, rater_id),
         seconds=body.seconds,
     )
@@ -45,6 +48,7 @@ def rate(session: Session, redactor: Redactor, answer_id: UUID, rater_id: UUID, 
     if is_changed:
         queries_ratings.keep_revision(session, stored)
         stored.scores, stored.comment, stored.corrected_text = fresh.scores, fresh.comment, fresh.corrected_text
+        stored.corrected_share = fresh.corrected_share
         stored.updated_at = now()
         session.add(stored)
         session.flush()

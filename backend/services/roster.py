@@ -15,7 +15,7 @@ from backend.engines.base import Engine
 from backend.logs import log
 from db import queries
 from db.models import Candidate as Snapshot
-from db.models import Study
+from db.models import Study, now
 from db.session import session_scope
 from replybench.embedded_model import EMBEDDED, GGUF_SHA256
 from replybench.embedded_model import NAME as EMBEDDED_NAME
@@ -158,6 +158,7 @@ def _first_study(lineup: Lineup) -> Study:
         lineup=lineup.name,
         rubric_version=rubric().version,
         weights=rubric().weights,
+        opened_at=now(),
     )
 
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -68,6 +68,11 @@ class Runner:
     def unfinished(self) -> int:
         """How many answers are being written or wait."""
         return sum(not answer.status.is_final for live in self._live.values() for answer in live.answers.values())
+
+    def unfinished_of(self, suggestion_ids: Collection[UUID]) -> int:
+        """How many answers of these suggestions are being written here or wait."""
+        mine = [self._live[one] for one in suggestion_ids if one in self._live]
+        return sum(not answer.status.is_final for live in mine for answer in live.answers.values())
 
     @property
     def live_watchers(self) -> int:

@@ -1,10 +1,10 @@
-"""Alembic's environment: the address comes from `db.migrate`, the schema from `db.models`."""
+"""Alembic's environment: the address comes from `db.migrate`, the schema from `db.models*`."""
 
 from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
-import db.models  # noqa: F401  # importing it is what registers the tables
+import db.models_queue  # noqa: F401  # importing it (and with it db.models) is what registers the tables
 from db.session import connect
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlmodel import Session, select
 
+from backend.services.edits import share_rewritten
 from db.models import Answer, Rating, RatingRevision, Study, Suggestion, Usage, now
 from tests.backend.conftest import GOOD, Backend, asked, finished, rate, scripted
 
@@ -139,3 +140,19 @@ def test_a_use_is_stored_once(backend: Backend, olena: httpx.Client, answer: str
     assert olena.put(f"/api/usage/{uuid4()}", json={**use, "answer_id": str(uuid4())}).status_code == 404
     with Session(backend.database) as session:
         assert len(session.exec(select(Usage).where(Usage.answer_id == UUID(answer))).all()) == 1
+
+
+def test_how_much_of_an_answer_its_correction_rewrote_is_stored(olena: httpx.Client) -> None:
+    answer = finished(olena, asked(olena)["id"])["answers"][0]
+    path = answer["id"]
+    assert rate(olena, path).json()["corrected_share"] is None
+    assert rate(olena, path, corrected_text=answer["text"]).json()["corrected_share"] == 0
+    assert rate(olena, path, corrected_text="Entirely other").json()["corrected_share"] == 1
+    half = rate(olena, path, corrected_text=f"{answer['text']} {answer['text']}").json()["corrected_share"]
+    assert half == pytest.approx(1 / 3)
+
+
+def test_the_share_counts_words_as_the_widget_does() -> None:
+    assert share_rewritten("Open the page, please.", "Open a page, please.") == pytest.approx(1 / 6)
+    assert share_rewritten("Пароль змінено", "пароль змінено") == pytest.approx(1 / 2)
+    assert share_rewritten("x " * 25_000, "y " * 25_000) == 1

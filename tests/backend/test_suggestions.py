@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.backend.conftest import Backend, asked, finished, scripted, streamed, wait_until
+from tests.backend.conftest import Backend, asked, finished, rate, scripted, streamed, wait_until
 from tests.backend.events import read_events, texts
 
 SLOW = 'text = "Slow words that go on and on and on."\nchars_per_s = 20'
@@ -238,3 +238,28 @@ def _quietly(backend: Backend, suggestion_id: str) -> list[str]:
 
     with Session(backend.database) as session:
         return [row.status for row in queries.progress(session, UUID(suggestion_id))]
+
+
+def test_a_ticket_asked_again_keeps_its_earlier_answers(olena: httpx.Client) -> None:
+    first = finished(olena, asked(olena, "Asked twice.")["id"])
+    for answer in first["answers"]:
+        rate(olena, answer["id"])
+    response = olena.post(f"/api/suggestions/{first['id']}/again")
+    assert response.status_code == 202
+    second = finished(olena, response.json()["id"])
+    assert second["id"] != first["id"]
+    assert second["ticket"] == first["ticket"], "the same ticket, not a copy"
+    assert not second["is_revealed"]
+    assert {answer["rating"] for answer in second["answers"]} == {None}
+    told = olena.get(f"/api/suggestions/{second['id']}/askings").json()["askings"]
+    assert [(one["suggestion_id"], one["done"], one["rated"]) for one in told] == [
+        (second["id"], 3, 0),
+        (first["id"], 3, 3),
+    ]
+    again = olena.get(f"/api/suggestions/{first['id']}").json()
+    assert [answer["text"] for answer in again["answers"]] == [answer["text"] for answer in first["answers"]]
+
+
+def test_only_a_ticket_that_is_there_is_asked_again(olena: httpx.Client) -> None:
+    assert olena.post(f"/api/suggestions/{uuid4()}/again").status_code == 404
+    assert olena.get(f"/api/suggestions/{uuid4()}/askings").status_code == 404
