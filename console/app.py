@@ -15,6 +15,7 @@ def pages() -> dict[str, str]:
     titles = {
         "rate": _("Rate"),
         "results": _("Results"),
+        "studies": _("Studies"),
         "training": _("Training"),
         "operations": _("Operations"),
         "guidelines": _("Guidelines"),

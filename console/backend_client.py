@@ -36,6 +36,7 @@ from replybench.contract import (
     SuggestionPublic,
 )
 from replybench.errors import ReplybenchError, Unavailable
+from replybench.queue_contract import AskingList, AskingPublic, QueueNext, QueuePublic
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -113,6 +114,22 @@ class BackendClient:
     def suggestion(self, rater: str, suggestion_id: UUID) -> SuggestionPublic:
         """Return a suggestion with the texts that exist so far."""
         return self._get(SuggestionPublic, f"/api/suggestions/{suggestion_id}", rater=rater)
+
+    def queue(self, rater: str) -> QueuePublic:
+        """Return how many tickets wait for the rater."""
+        return self._get(QueuePublic, "/api/queue", rater=rater)
+
+    def next_ticket(self, rater: str) -> QueueNext:
+        """Give the rater the next ticket of the queue."""
+        return self._parse(QueueNext, self.send("POST", "/api/queue/next", rater=rater, json={}))
+
+    def ask_again(self, rater: str, suggestion_id: UUID) -> SuggestionPublic:
+        """Ask the suggestion's ticket once more, of the lineup in use."""
+        return self._parse(SuggestionPublic, self.send("POST", f"/api/suggestions/{suggestion_id}/again", rater=rater))
+
+    def askings(self, rater: str, suggestion_id: UUID) -> list[AskingPublic]:
+        """Return all askings of the suggestion's ticket, newest first."""
+        return self._get(AskingList, f"/api/suggestions/{suggestion_id}/askings", rater=rater).askings
 
     def retry(self, rater: str, answer_id: UUID) -> None:
         """Ask again for an answer that failed."""

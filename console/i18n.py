@@ -5,12 +5,14 @@ translation; a test fails on one that is missing.
 """
 
 import gettext as gettext_module
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from typing import Literal, get_args
 
 import streamlit as st
+from babel.dates import format_datetime, get_timezone
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -54,3 +56,9 @@ def ngettext(one: str, many: str, count: int) -> str:
 def number(value: float, digits: int = 2) -> str:
     """Return `value` with `digits` decimals in the writing of this session's language."""
     return format_decimal(value, format=f"0.{'0' * digits}" if digits else "0", locale=current_language())
+
+
+def moment(at: datetime) -> str:
+    """Return a time of day and month in this session's language and the browser's time zone."""
+    zone = get_timezone(st.context.timezone or "UTC")
+    return format_datetime(at, "d MMM, HH:mm", locale=current_language(), tzinfo=zone)

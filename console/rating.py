@@ -1,5 +1,6 @@
 """What the Rate page does: ask, store ratings, and lay a suggestion out for the form. No Streamlit here."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from console.backend_client import BackendClient
-from console.i18n import current_language
+from console.i18n import _, current_language, ngettext
 from console.wording import answer_failure, explain, rating_strings
 from replybench.contract import (
     AnswerPublic,
@@ -16,11 +17,13 @@ from replybench.contract import (
     RatingWrite,
     RubricPublic,
     Source,
+    StudyPublic,
     SuggestionBrief,
     SuggestionCreate,
     SuggestionPublic,
 )
 from replybench.errors import ReplybenchError
+from replybench.queue_contract import AskingPublic
 
 
 class RatedAnswer(RatingWrite):
@@ -88,17 +91,44 @@ def ask(client: BackendClient, rater: str, question: Question) -> tuple[Outcome,
     return Outcome(question.nonce, ok=True), suggestion.id
 
 
+def next_ticket(client: BackendClient, rater: str) -> tuple[UUID | None, str]:
+    """Take the next ticket of the queue; where there is none, say why."""
+    try:
+        given = client.next_ticket(rater)
+    except ReplybenchError as error:
+        return None, explain(error)
+    if given.suggestion_id is not None:
+        return given.suggestion_id, ""
+    if given.coming:
+        return None, ngettext(
+            "Nothing is ready for you just now; {count} ticket is still being answered.",
+            "Nothing is ready for you just now; {count} tickets are still being answered.",
+            given.coming,
+        )
+    return None, _("Nothing is left for you in the queue.")
+
+
 def board(
     suggestion: SuggestionPublic,
     rubric: RubricPublic,
     rater: str,
     *,
+    study: StudyPublic | None = None,
     marks: MarksPublic | None = None,
+    askings: Sequence[dict[str, Any]] = (),
+    left: int | None = None,
     outcome: Outcome | None = None,
     trouble: ReplybenchError | None = None,
 ) -> dict[str, Any]:
-    """Return everything that the rating form shows, as JSON."""
+    """Return everything that the rating form shows, as JSON.
+
+    Args:
+        study: whose weights and instructions hold; the rubric's weights if not given.
+        askings: other askings of the same ticket (`asking`).
+        left: how many tickets wait for the rater, where that is known.
+    """
     flags = marks.flags if marks else {}
+    weights = study.weights if study else {}
     return {
         "draft_key": f"replybench:draft:{rater}:{suggestion.id}",
         "ticket": suggestion.ticket.model_dump(mode="json", include={"subject", "text", "earlier"}),
@@ -107,7 +137,12 @@ def board(
             for answer in suggestion.answers
         ],
         "skip": marks.skip.value if marks and marks.skip else None,
-        "metrics": [metric.model_dump() for metric in rubric.metrics],
+        "metrics": [
+            {**metric.model_dump(), "weight": weights.get(metric.key, metric.weight)} for metric in rubric.metrics
+        ],
+        "instructions": study.instructions if study else "",
+        "askings": list(askings),
+        "left": queue_words(left) if left is not None else "",
         "lowest": rubric.lowest,
         "highest": rubric.highest,
         "number_locale": current_language(),
@@ -134,6 +169,17 @@ def _answer(answer: AnswerPublic) -> dict[str, Any]:
             else None
         ),
     }
+
+
+def queue_words(left: int) -> str:
+    """Return how many tickets wait for the rater."""
+    return ngettext("{count} ticket is left for you", "{count} tickets are left for you", left)
+
+
+def asking(row: AskingPublic, when: str) -> dict[str, Any]:
+    """Return one of the ticket's other askings for the list in the ticket's panel."""
+    label = _("{when}, lineup {lineup}").format(when=when, lineup=row.lineup)
+    return {"id": str(row.suggestion_id), "label": f"{label} · {_('rated')}" if row.rated else label}
 
 
 def brief(row: SuggestionBrief, state: str, when: str) -> dict[str, Any]:

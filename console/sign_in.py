@@ -18,7 +18,7 @@ from replybench.errors import ConfigError
 
 _RANKS: tuple[Role, ...] = ("manager", "lead", "admin")
 #: Pages that show others' ratings, or who wrote what; the backend refuses them to managers as well.
-FOR_LEADS = frozenset({"results", "training", "operations"})
+FOR_LEADS = frozenset({"results", "studies", "training", "operations"})
 
 
 def check_address(host: str, settings: ConsoleSettings) -> None:
@@ -64,6 +64,12 @@ def may_see(page: str) -> bool:
     """Whether the page is for the person at this browser."""
     rater = st.session_state.get(state.RATER_KEY)
     return is_local() or page not in FOR_LEADS or (isinstance(rater, Person) and rater.role != "manager")
+
+
+def may_change_lineup() -> bool:
+    """Whether the person at this browser is an admin, or the console is in local mode."""
+    rater = st.session_state.get(state.RATER_KEY)
+    return is_local() or (isinstance(rater, Person) and rater.role == "admin")
 
 
 def person_of(claims: Mapping[str, Any], settings: ConsoleSettings) -> Person:

@@ -72,6 +72,9 @@ def ticket_strings() -> dict[str, str]:
         "ask": _("Ask for answers"),
         "asking": _("Sending…"),
         "no_reply": _("The console does not reply. What you entered is kept; try again."),
+        "queue": _("The queue"),
+        "next": _("Next ticket"),
+        "next_key": _("or press N"),
         "earlier": _("Your earlier tickets"),
         "none_earlier": _("None yet. Paste a ticket, or try an example, and rate the answers."),
     }
@@ -93,7 +96,7 @@ def rating_strings() -> dict[str, Any]:
             [["F"], _("flag the answer")],
             [["S"], _("skip the ticket")],
             [["Enter"], _("submit when everything is scored; Ctrl Enter also from a comment")],
-            [["E", "N"], _("after submitting: change the rating, or next ticket")],
+            [["E", "N"], _("after submitting: change the rating, or next ticket of the queue")],
             [["?"], _("show these keys")],
         ],
     }
@@ -160,4 +163,8 @@ def _form_strings() -> dict[str, str]:
         "change": _("Change my rating"),
         "next": _("Next ticket"),
         "new_ticket": _("New ticket"),
+        "ask_ticket_again": _("Ask again"),
+        "asking_again": _("The lineup in use answers the same ticket once more. These answers stay."),
+        "askings": _("Other answers to this ticket"),
+        "instructions": _("Instructions"),
     }

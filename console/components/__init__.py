@@ -31,18 +31,19 @@ def rating_form(data: Mapping[str, Any], *, key: str, **events: Callback) -> Non
 
     `events` has a callback for each: ``submit`` {nonce, ratings: [{answer_id, scores, comment, corrected_text,
     seconds}]}, ``retry`` {answer_id}, ``skip`` {reason: null takes it back}, ``flag`` {answer_id, kind, is_set},
-    ``next``.
+    ``again`` (ask the ticket again), ``open`` {suggestion_id}, ``next`` (ticket of the queue), ``leave``.
     """
-    mount = _component("rating_form", "answer_column", "dialogs", "bar", "keyboard")
+    mount = _component("rating_form", "answer_column", "dialogs", "ticket_panel", "bar", "keyboard")
     mount(key=key, data=data, **{f"on_{name}_change": callback for name, callback in events.items()})
 
 
-def ticket_form(data: Mapping[str, Any], *, key: str, on_ask: Callback, on_open: Callback) -> None:
+def ticket_form(data: Mapping[str, Any], *, key: str, **events: Callback) -> None:
     """Show the form for a new ticket, and the earlier ones; what happens arrives in `st.session_state[key]`.
 
-    Its events: ``ask`` {nonce, subject, text} and ``open`` {suggestion_id}.
+    Its events: ``ask`` {nonce, subject, text}, ``open`` {suggestion_id} and ``next`` (ticket of the queue).
     """
-    _component("ticket_form")(key=key, data=data, on_ask_change=on_ask, on_open_change=on_open)
+    mount = _component("ticket_form")
+    mount(key=key, data=data, **{f"on_{name}_change": callback for name, callback in events.items()})
 
 
 def remember(cookies: Mapping[str, str], language: str) -> None:

@@ -25,12 +25,15 @@ from replybench.contract import (
     RatingWrite,
     SkipList,
     SkipWrite,
+    StudyList,
+    StudyPublic,
     SuggestionBrief,
     SuggestionCreate,
     SuggestionList,
     SuggestionPublic,
     TicketPublic,
 )
+from replybench.queue_contract import AskingList, AskingPublic, QueueNext, QueuePublic
 from replybench.rubric import rubric
 
 TEXTS = (
@@ -53,6 +56,10 @@ class FakeBackend(httpx.BaseTransport):
         self.marks: dict[UUID, MarksPublic] = {}
         self.owners: dict[UUID, str] = {}
         self.revisions = 0
+        self.studies: list[StudyPublic] = []
+        self.queue: list[UUID] = []
+        self.coming = 0
+        self.askings: list[AskingPublic] = []
         self.requests: list[tuple[str, str]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -81,6 +88,18 @@ class FakeBackend(httpx.BaseTransport):
                 return self._one(UUID(found))
             case ("GET", "api", "suggestions", found, "events"):
                 return self._events(UUID(found))
+            case ("GET", "api", "studies"):
+                return _model(200, StudyList(studies=self.studies))
+            case ("GET", "api", "queue"):
+                return _model(200, QueuePublic(left=len(self.queue), coming=0))
+            case ("POST", "api", "queue", "next"):
+                given = self.queue[0] if self.queue else None
+                return _model(200, QueueNext(suggestion_id=given, left=len(self.queue), coming=self.coming))
+            case ("POST", "api", "suggestions", found, "again"):
+                old = self.suggestions[UUID(found)].ticket
+                return _model(202, self.add(rater, SuggestionCreate(subject=old.subject, text=old.text)))
+            case ("GET", "api", "suggestions", found, "askings"):
+                return _model(200, AskingList(askings=self.askings))
             case ("GET", "api", "skips"):
                 return _model(200, SkipList(suggestion_ids=[one for one, marks in self.marks.items() if marks.skip]))
             case ("GET", "api", "suggestions", found, "marks"):

@@ -1,12 +1,15 @@
 """One AppTest per page: what it shows in each state."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from replybench.contract import ErrorPublic, SuggestionCreate
+from replybench.contract import ErrorPublic, StudyPublic, SuggestionCreate
+from replybench.queue_contract import AskingPublic
 from tests.console.fake_backend import FakeBackend
 
 pytestmark = pytest.mark.usefixtures("wired")
@@ -130,3 +133,47 @@ def test_the_language_is_switched_for_the_whole_console(backend: FakeBackend) ->
     data = component(page.run())
     assert data["strings"]["submit"] == "Надіслати"
     assert data["metrics"][0]["name"] == "Зміст"
+
+
+def test_what_waits_in_the_queue_is_offered_and_opened(backend: FakeBackend) -> None:
+    waiting = backend.add("nobody", SuggestionCreate(subject="Queued", text="…"))
+    backend.finish(waiting.id)
+    backend.queue = [waiting.id]
+    page = AppTest.from_function(rate, default_timeout=20)
+    page.session_state["app_rater"] = "Olena"
+    assert component(page.run())["queue"] == "1 ticket is left for you"
+
+
+def test_instructions_and_weights_are_those_of_the_study(backend: FakeBackend) -> None:
+    equal = {"content": 0.25, "grammar": 0.25, "structure": 0.25, "style": 0.25}
+    backend.studies = [
+        StudyPublic(
+            name="test",
+            title="Test",
+            description="",
+            instructions="Mind the tone.",
+            weights=equal,
+            is_open=True,
+            is_current=True,
+            is_read_only=False,
+            created_at=datetime.now(UTC),
+        )
+    ]
+    data = component(opened(backend).run())
+    assert data["instructions"] == "Mind the tone."
+    assert [metric["weight"] for metric in data["metrics"]] == [0.25] * 4
+    page = AppTest.from_function(guidelines, default_timeout=20).run()
+    assert page.text[0].value == "Mind the tone."
+    assert sum("25%" in caption.value for caption in page.caption) == 4
+
+
+def test_other_askings_of_the_ticket_are_listed(backend: FakeBackend) -> None:
+    backend.askings = [
+        AskingPublic(
+            suggestion_id=uuid4(), study="test", lineup="demo", created_at=datetime(2026, 1, 2, tzinfo=UTC),
+            answers=3, done=3, rated=rated,
+        )
+        for rated in (3, 0)
+    ]  # fmt: skip
+    labels = [asking["label"] for asking in component(opened(backend).run())["askings"]]
+    assert labels == ["2 Jan, 00:00, lineup demo · rated", "2 Jan, 00:00, lineup demo"]

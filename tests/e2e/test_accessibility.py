@@ -58,3 +58,11 @@ def test_the_other_pages(new_page: NewPage, path: str, scheme: str) -> None:
     page = new_page(f"/{path}", scheme=scheme)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect_accessible(page, path)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_form_for_a_new_study(new_page: NewPage, scheme: str) -> None:
+    page = new_page("/studies", scheme=scheme)
+    page.get_by_role("button", name="New study").click()
+    expect(page.get_by_role("dialog").get_by_label("Title")).to_be_visible()
+    expect_accessible(page, "new study")

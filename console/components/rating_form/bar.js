@@ -25,7 +25,8 @@ class Bar {
     const { strings, notice } = board.data;
     const total = board.cells().length;
     const isLocked = board.isLocked();
-    setText(this.progress, isLocked || !total ? "" : fill(strings.progress, { done: total - board.missing(), total }));
+    const scored = total ? fill(strings.progress, { done: total - board.missing(), total }) : "";
+    setText(this.progress, isLocked ? board.data.left : scored);
     this.submitButton.hidden = isLocked || !total;
     this.submitButton.setAttribute("aria-disabled", String(Boolean(board.missing() || board.pending)));
     const hasRated = board.rated().some((answer) => answer.rating);
@@ -58,19 +59,4 @@ class Bar {
     setText(this.message, message);
     this.message.className = isWrong ? "message wrong" : "message muted";
   }
-}
-
-/** The ticket, which stays in view, and the way to another one. */
-function ticketPanel(board) {
-  const { ticket, strings } = board.data;
-  const text = el("div", { class: "text", tabindex: 0, role: "region", "aria-label": strings.ticket }, ticket.text);
-  const words = el("div", { class: "grow" }, ticket.subject ? el("h2", {}, ticket.subject) : null, text);
-  const other = el("button", { type: "button", onclick: () => board.send("next", true) }, strings.new_ticket);
-  const panel = el("section", { class: "ticket" }, el("header", {}, words, other));
-  if (ticket.earlier.length) {
-    const turns = ticket.earlier.map((turn) =>
-      el("div", { class: "turn" }, el("b", {}, strings.roles[turn.role]), el("div", { class: "text" }, turn.text)));
-    panel.append(el("details", {}, el("summary", {}, strings.earlier), ...turns));
-  }
-  return panel;
 }

@@ -26,7 +26,7 @@ class RatingForm {
   update(data, send) {
     this.data = data;
     this.send = send;
-    const identity = JSON.stringify([data.draft_key, data.strings, data.metrics]);
+    const identity = JSON.stringify([data.draft_key, data.strings, data.metrics, data.instructions, data.askings]);
     if (identity !== this.identity) this.begin(identity);
     this.settleOutcome(data.outcome);
     this.sync();
@@ -44,7 +44,10 @@ class RatingForm {
     this.bar = new Bar(this);
     this.keys = keysDialog(this.data.strings);
     this.skipping = skipDialog(this);
-    this.root.replaceChildren(ticketPanel(this), this.columnsNode, this.bar.root, this.keys, this.skipping);
+    const instructions = instructionsPanel(this);
+    this.root.replaceChildren(
+      ...(instructions ? [instructions] : []), ticketPanel(this), this.columnsNode, this.bar.root, this.keys, this.skipping,
+    );
   }
 
   settleOutcome(outcome) {

@@ -2,6 +2,7 @@
 export default function ticketForm({ data, parentElement, setTriggerValue }) {
   const view = viewOf(parentElement, () => new TicketForm(parentElement));
   view.update(data, setTriggerValue);
+  return () => view.leave();
 }
 
 class TicketForm {
@@ -11,6 +12,12 @@ class TicketForm {
     this.listSide = this.root.appendChild(el("nav"));
     this.pending = null;
     this.shown = null;
+    this.onKey = (event) => this.nextKey(event);
+    document.addEventListener("keydown", this.onKey, true);
+  }
+
+  leave() {
+    document.removeEventListener("keydown", this.onKey, true);
   }
 
   update(data, send) {
@@ -22,6 +29,7 @@ class TicketForm {
       this.draft = new Draft(data.draft_key);
       this.build();
     }
+    this.queueNode.replaceChildren(...this.queue());
     this.listSide.replaceChildren(...this.earlier());
     const { outcome } = data;
     if (outcome && outcome.nonce === this.pending) {
@@ -52,7 +60,28 @@ class TicketForm {
       el("label", {}, el("span", {}, strings.text), this.text),
       el("div", { class: "actions" }, this.button, this.message),
     );
-    this.formSide.replaceChildren(form);
+    this.queueNode = el("section", { class: "queue", "aria-label": strings.queue });
+    this.formSide.replaceChildren(this.queueNode, form);
+  }
+
+  /** What waits for this rater, if anything does: one button, one key. */
+  queue() {
+    const { strings, queue } = this.data;
+    this.queueNode.hidden = !queue;
+    if (!queue) return [];
+    const next = el("button", { type: "button", class: "primary", onclick: () => this.send("next", true) }, strings.next);
+    return [el("b", {}, queue), next, el("span", { class: "muted" }, strings.next_key)];
+  }
+
+  /** N, by its place on the keyboard, wherever nothing is being typed. */
+  nextKey(event) {
+    const target = event.composedPath()[0];
+    const isTyping = ["TEXTAREA", "INPUT", "SELECT"].includes(target.tagName) || target.isContentEditable;
+    const hasCommand = event.ctrlKey || event.metaKey || event.altKey;
+    if (event.code !== "KeyN" || isTyping || hasCommand || !this.root.isConnected || !this.data.queue) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.send("next", true);
   }
 
   exampleField() {
