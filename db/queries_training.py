@@ -96,6 +96,7 @@ class RatedRow(NamedTuple):
     corrected: str | None
     scores: dict[str, int]
     rated_at: datetime
+    corrected_share: float | None = None
 
 
 def rated_answers(session: Session, study_id: UUID) -> list[RatedRow]:
@@ -116,6 +117,7 @@ def rated_answers(session: Session, study_id: UUID) -> list[RatedRow]:
             col(Rating.corrected_text),
             col(Rating.scores),
             col(Rating.updated_at),
+            col(Rating.corrected_share),
         )
         .join(Answer, col(Answer.id) == col(Rating.answer_id))
         .join(Suggestion, col(Suggestion.id) == col(Answer.suggestion_id))
@@ -131,39 +133,19 @@ def rated_answers(session: Session, study_id: UUID) -> list[RatedRow]:
     return [RatedRow(*row) for row in session.execute(statement)]
 
 
-class TicketRow(NamedTuple):
-    """A ticket that can be asked again."""
-
-    subject: str
-    text: str
-    earlier: list[dict[str, str]]
-    external_id: str | None
-    source: str
-    text_sha256: str
-
-
-def rated_tickets(session: Session, study_id: UUID, limit: int) -> list[TicketRow]:
+def rated_tickets(session: Session, study_id: UUID, limit: int) -> list[UUID]:
     """Return the study's tickets that have a rating, oldest first, each text once, not purged."""
     first = (
-        select(
-            col(Ticket.subject),
-            col(Ticket.text),
-            col(Ticket.earlier),
-            col(Ticket.external_id),
-            col(Ticket.source),
-            col(Ticket.text_sha256),
-            col(Ticket.created_at),
-        )
+        select(col(Ticket.id), col(Ticket.text_sha256), col(Ticket.created_at))
         .join(Suggestion, col(Suggestion.ticket_id) == col(Ticket.id))
         .join(Answer, col(Answer.suggestion_id) == col(Suggestion.id))
         .join(Rating, col(Rating.answer_id) == col(Answer.id))
         .where(col(Suggestion.study_id) == study_id, col(Ticket.purged_at).is_(None))
         .distinct(col(Ticket.text_sha256))
-        .order_by(col(Ticket.text_sha256), col(Ticket.created_at))
+        .order_by(col(Ticket.text_sha256), col(Ticket.created_at), col(Ticket.id))
         .subquery()
     )
-    statement = select(first).order_by(first.c.created_at, first.c.text_sha256).limit(limit)
-    return [TicketRow(*row[:6]) for row in session.execute(statement)]
+    return list(session.scalars(select(first.c.id).order_by(first.c.created_at, first.c.text_sha256).limit(limit)))
 
 
 def study_named(session: Session, name: str) -> Study | None:
@@ -175,14 +157,3 @@ def add_study(session: Session, study: Study) -> None:
     """Store a new study."""
     session.add(study)
     session.flush()
-
-
-def asked_texts(session: Session, study_id: UUID) -> set[str]:
-    """Return the hashes of the tickets that were asked in a study."""
-    statement = (
-        select(col(Ticket.text_sha256))
-        .join(Suggestion, col(Suggestion.ticket_id) == col(Ticket.id))
-        .where(col(Suggestion.study_id) == study_id)
-        .distinct()
-    )
-    return set(session.scalars(statement))

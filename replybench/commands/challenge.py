@@ -10,18 +10,18 @@ def command(
     run: Annotated[str, typer.Argument(help="The run that made the new adapter.")],
     study: Annotated[str, typer.Option(help="The study whose rated tickets are asked again.")],
     against: Annotated[str, typer.Option(help="Key of the candidate that serves now.")],
-    rater: Annotated[list[str], typer.Option(help="Who rates; repeat it, tickets are dealt in turn.")],
     key: Annotated[str | None, typer.Option(help="Key of the new candidate; the run's name if not given.")] = None,
     as_: Annotated[str | None, typer.Option("--as", help="Name of the new study; challenge-RUN if not given.")] = None,
+    overlap: Annotated[int, typer.Option(help="How many raters each ticket is to have.", min=1, max=20)] = 1,
     limit: Annotated[int, typer.Option(help="At most so many tickets.", min=1)] = 200,
     lineup: Annotated[Path, typer.Option(help="The lineup that the backend serves.")] = Path("lineups/demo.toml"),
     url: Annotated[str | None, typer.Option(help="The backend; the running demo's if not given.")] = None,
 ) -> None:
-    """Queue a study's tickets for two candidates only, as a study of its own. Raters find them in the console."""
+    """Queue a study's tickets for two candidates only, as a study of its own. Raters get them as their next ones."""
     from db.session import connect
     from replybench.errors import ConfigError
     from replybench.lineups import load_lineup
-    from training.preferences.studies import challenge, open_challenge
+    from training.preferences.studies import challenge
     from training.settings import TrainingSettings, backend_of
 
     settings = TrainingSettings()
@@ -30,17 +30,18 @@ def command(
         raise ConfigError("No database: set DATABASE_URL, or start the demo first.")
     engine = connect(database_url, pool_size=1)
     name = as_ or f"challenge-{run}"
-    open_challenge(engine, name, f"{run} against {against}", load_lineup(lineup).name)
     count = challenge(
         engine,
         backend_of(settings, url),
         old_study=study,
         new_study=name,
+        title=f"{run} against {against}",
+        lineup=load_lineup(lineup).name,
         candidates=(against, key or run),
-        raters=rater,
+        overlap=overlap,
         limit=limit,
-        say=typer.echo,
     )
     typer.echo(
-        f"{count} tickets are in the study '{name}'. When they are rated: replybench promote {run} --study {name}"
+        f"{count} tickets were added to the queue of the study '{name}' (replybench queue status --study {name}). "
+        f"When they are rated: replybench promote {run} --study {name}"
     )

@@ -40,13 +40,17 @@ class Rules(BaseModel):
 
 
 class Provenance(BaseModel):
-    """Where a row comes from: ids in the database (or a thread's id), no texts and no people."""
+    """Where a row comes from: ids in the database (or a thread's id), no texts and no people.
+
+    `corrected_share` is how much of the answer a correction rewrote: 0 (nothing) to 1 (all of it).
+    """
 
     ticket: str
     answers: list[str] = []
     ratings: list[str] = []
     candidates: list[str] = []
     thread: str | None = None
+    corrected_share: float | None = None
 
 
 class _Row(BaseModel):
@@ -167,7 +171,7 @@ def _add_correction(made: Made, row: RatedRow, rules: Rules) -> None:
         made.left_out["correction: same words"] += 1
         return
     common = _common(row, rules, "correction", str(row.rating_id))
-    origin = _provenance([row], [row.rater_id])
+    origin = _provenance([row], [row.rater_id]).model_copy(update={"corrected_share": row.corrected_share})
     made.pairs.append(
         Pair(
             **common,

@@ -1,29 +1,22 @@
 """From a study in the database to preferences, and from an adapter to the study that tests it."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from sqlalchemy import Engine
 
+from db import queries_queue
 from db import queries_training as queries
 from db.models import Study
-from db.queries_training import TicketRow
 from db.session import session_scope
 from replybench.errors import Conflict, InvalidInput, NotFound, Unavailable
 from replybench.rubric import rubric
 from training.dataset import load_prepared
 from training.preferences.folder import Redact, redacted, write_preferences
 from training.preferences.pairs import Made, Rules, from_threads, learn
-
-#: How often a full backend is asked again before giving up.
-_PATIENCE = 120
-Say = Callable[[str], None]
 
 
 def export_preferences(
@@ -63,37 +56,10 @@ class Backend:
     api_key: str
     transport: httpx.BaseTransport | None = None
 
-    def client(self, rater: str | None = None) -> httpx.Client:
-        """Return a client that acts for `rater`."""
+    def client(self) -> httpx.Client:
+        """Return a client with the key."""
         headers = {"Authorization": f"Bearer {self.api_key}"}
-        if rater:
-            headers["X-Rater"] = quote(rater)
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, transport=self.transport, trust_env=False)
-
-
-def open_challenge(engine: Engine, name: str, title: str, lineup: str) -> None:
-    """Make the study in which old and new adapter meet, unless it is there from an earlier call.
-
-    Raises:
-        Conflict: a study of this name is closed or read-only.
-    """
-    with session_scope(engine) as session:
-        study = queries.study_named(session, name)
-        if study is not None:
-            if study.is_read_only or study.closed_at is not None:
-                raise Conflict(f"The study '{name}' is closed. Choose another with --as.")
-            return
-        queries.add_study(
-            session,
-            Study(
-                name=name,
-                title=title,
-                description="The same tickets, answered blind by an adapter and by the one that may take its place.",
-                lineup=lineup,
-                rubric_version=rubric().version,
-                weights=dict(rubric().weights),
-            ),
-        )
 
 
 def challenge(
@@ -102,32 +68,49 @@ def challenge(
     *,
     old_study: str,
     new_study: str,
+    title: str,
+    lineup: str,
     candidates: tuple[str, str],
-    raters: Sequence[str],
+    overlap: int,
     limit: int,
-    say: Say,
 ) -> int:
-    """Ask the tickets of `old_study` again, of two candidates only, dealt to `raters` in turn; return how many.
+    """Put the rated tickets of `old_study` into the queue of a study of two candidates only; return how many are new.
 
-    Tickets that `new_study` has already are left out, so a call that was cut short is simply repeated.
+    The study is made at the first call. The backend answers the tickets, and raters find them as those of any queue.
 
     Raises:
         NotFound: no such study, or a candidate that the running lineup does not have.
-        Unavailable: the backend cannot be reached, or stays full.
+        Conflict: a study of the new name is closed, read-only, or compares others.
+        Unavailable: the backend cannot be reached.
     """
-    with session_scope(engine) as session:
-        old, new = queries.study_named(session, old_study), queries.study_named(session, new_study)
-        if old is None or new is None:
-            raise NotFound(f"There is no study '{old_study if old is None else new_study}'.")
-        done = queries.asked_texts(session, new.id)
-        tickets = [row for row in queries.rated_tickets(session, old.id, limit) if row.text_sha256 not in done]
     _check_candidates(backend, candidates)
-    for index, ticket in enumerate(tickets):
-        rater = raters[(len(done) + index) % len(raters)]  # a call that goes on deals where the last one stopped
-        with backend.client(rater) as client:
-            _ask(client, ticket, new_study, candidates)
-        say(f"{index + 1} of {len(tickets)} queued for {rater}")
-    return len(tickets)
+    with session_scope(engine) as session:
+        old = queries.study_named(session, old_study)
+        if old is None:
+            raise NotFound(f"There is no study '{old_study}'.")
+        new = queries.study_named(session, new_study)
+        if new is None:
+            new = _challenge_study(new_study, title, lineup, candidates, overlap)
+            queries.add_study(session, new)
+        elif new.is_read_only or new.closed_at is not None:
+            raise Conflict(f"The study '{new_study}' is closed. Choose another with --as.")
+        elif set(new.candidates or ()) != set(candidates):
+            raise Conflict(f"The study '{new_study}' compares other candidates. Choose another with --as.")
+        return queries_queue.add_items(session, new.id, queries.rated_tickets(session, old.id, limit))
+
+
+def _challenge_study(name: str, title: str, lineup: str, candidates: tuple[str, str], overlap: int) -> Study:
+    """Return an open study that is not the one for tickets which name none: it was never opened by a lead."""
+    return Study(
+        name=name,
+        title=title,
+        description="The same tickets, answered blind by an adapter and by the one that may take its place.",
+        lineup=lineup,
+        candidates=list(candidates),
+        overlap=overlap,
+        rubric_version=rubric().version,
+        weights=dict(rubric().weights),
+    )
 
 
 def _check_candidates(backend: Backend, candidates: tuple[str, str]) -> None:
@@ -141,31 +124,12 @@ def _check_candidates(backend: Backend, candidates: tuple[str, str]) -> None:
         )
 
 
-def _ask(client: httpx.Client, ticket: TicketRow, study: str, candidates: tuple[str, str]) -> None:
-    body = {
-        "subject": ticket.subject,
-        "text": ticket.text,
-        "earlier": ticket.earlier,
-        "source": "cli",
-        "external_id": ticket.external_id,
-        "study": study,
-        "candidates": list(candidates),
-    }
-    for _ in range(_PATIENCE):
-        response = _sent(client, "POST", "/api/suggestions", json=body)
-        if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
-            return
-        wait = response.headers.get("Retry-After", "")
-        time.sleep(min(float(wait) if wait.isdigit() else 5.0, 30.0))
-    raise Unavailable("The backend stays full. Nothing is lost: run the same command again later.")
-
-
 def _sent(client: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
     try:
         response = client.request(method, path, **options)
     except httpx.HTTPError as error:
         raise Unavailable(f"The backend at {client.base_url} cannot be reached. Start it, or set --url.") from error
-    if response.is_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+    if response.is_error:
         told = response.json().get("message") if "json" in response.headers.get("content-type", "") else None
         raise Conflict(f"The backend refused: {told or f'status {response.status_code}'}")
     return response

@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db import queries_training
+from db.models import Study, now
 from db.session import session_scope
 from replybench.errors import Conflict, InvalidInput, NotFound, Unavailable
 from replybench.lineups import load_lineup
@@ -23,7 +24,7 @@ from training.finetune.run_folder import RunFolder, run_folder
 from training.preferences.folder import load_preferences
 from training.preferences.pairs import Rules
 from training.preferences.promote import promote
-from training.preferences.studies import Backend, challenge, export_preferences, open_challenge, verdict_of
+from training.preferences.studies import Backend, challenge, export_preferences, verdict_of
 from training.settings import TrainingSettings
 
 Verdict = dict[str, Any]
@@ -43,7 +44,7 @@ def rated_study(db_engine: Engine) -> str:
             rows.append((f"ticket {at}", "careful", rater, four(5, 4)))
             rows.append((f"ticket {at}", "hasty", rater, four(2, 2)))
     with session_scope(db_engine) as session:
-        write_study(session, rows, name="pilot")
+        write_study(session, rows, name="pilot", opened_at=now())
     return "pilot"
 
 
@@ -72,7 +73,8 @@ def test_ratings_become_pairs_and_labels(preferences: Path, db_engine: Engine) -
 def test_a_study_without_ratings_is_told(db_engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         export_preferences(db_engine, "none", tmp_path, RULES, redact)
-    open_challenge(db_engine, "empty", "Empty", "lab")
+    with session_scope(db_engine) as session:
+        queries_training.add_study(session, Study(name="empty", title="Empty", rubric_version=1))
     with pytest.raises(InvalidInput, match="nothing to learn"):
         export_preferences(db_engine, "empty", tmp_path, RULES, redact)
 
@@ -142,33 +144,40 @@ text = "A new answer."
 """
 
 
-def test_a_challenge_asks_the_same_tickets_blind_and_once(
+def challenged(db_engine: Engine, backend: Backend, limit: int = 200, **changes: Any) -> int:
+    given: dict[str, Any] = {
+        "old_study": "pilot",
+        "new_study": "challenge-new",
+        "title": "New against old",
+        "lineup": "lab",
+        "candidates": ("old", "new"),
+        "overlap": 2,
+    }
+    return challenge(db_engine, backend, limit=limit, **{**given, **changes})
+
+
+def test_a_challenge_queues_the_same_tickets_once_for_two_candidates_blind(
     db_engine: Engine, rated_study: str, database_url: str, tmp_path: Path
 ) -> None:
-    open_challenge(db_engine, "challenge-new", "New against old", "lab")
-    told: list[str] = []
     with serving(make_settings(database_url, tmp_path, OLD_AND_NEW)) as running:
         backend = Backend(running.url, API_KEY)
-        common = {
-            "old_study": "pilot",
-            "new_study": "challenge-new",
-            "candidates": ("old", "new"),
-            "raters": ["Olena", "Marek"],
-            "say": told.append,
-        }
-        assert challenge(db_engine, backend, limit=3, **common) == 3
-        assert challenge(db_engine, backend, limit=200, **common) == 13
-        assert challenge(db_engine, backend, limit=200, **common) == 0
-        assert len(told) == 16
+        assert challenged(db_engine, backend, limit=3) == 3
+        assert challenged(db_engine, backend) == 13
+        assert challenged(db_engine, backend) == 0
         with running.client("Olena") as client:
-            mine = client.get("/api/suggestions").json()["suggestions"]
-            assert len(mine) == 8
-            wait_until(lambda: client.get("/api/suggestions").json()["suggestions"][0]["done"] == 2, 20)
-            suggestion = client.get(f"/api/suggestions/{mine[0]['id']}").json()
+            wait_until(lambda: client.get("/api/queue").json() == {"left": 16, "coming": 0}, 60)
+            given = client.post("/api/queue/next", json={}).json()["suggestion_id"]
+            suggestion = client.get(f"/api/suggestions/{given}").json()
             assert suggestion["study"] == "challenge-new"
-            assert {answer["candidate"] for answer in suggestion["answers"]} == {None}
+            assert [answer["candidate"] for answer in suggestion["answers"]] == [None, None]
+            current = [study["name"] for study in client.get("/api/studies").json()["studies"] if study["is_current"]]
+            assert current != ["challenge-new"], "pasted tickets do not go into a challenge"
+        with session_scope(db_engine) as session:
+            assert session.execute(text("SELECT count(*) FROM ticket")).scalar_one() == 16, "no ticket is copied"
         with pytest.raises(NotFound, match="does not have newer"):
-            challenge(db_engine, backend, limit=1, **{**common, "candidates": ("old", "newer")})
+            challenged(db_engine, backend, candidates=("old", "newer"))
+        with pytest.raises(NotFound, match="no study"):
+            challenged(db_engine, backend, old_study="nothing")
         assert verdict_of(backend, "challenge-new")["status"] != "decided"
 
 
@@ -176,19 +185,8 @@ def test_a_backend_that_is_away_is_told(db_engine: Engine, rated_study: str) -> 
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    open_challenge(db_engine, "c", "C", "lab")
-    backend = Backend("http://127.0.0.1:9", API_KEY, httpx.MockTransport(refuse))
     with pytest.raises(Unavailable, match="cannot be reached"):
-        challenge(
-            db_engine,
-            backend,
-            old_study="pilot",
-            new_study="c",
-            candidates=("old", "new"),
-            raters=["Olena"],
-            limit=1,
-            say=lambda _: None,
-        )
+        challenged(db_engine, Backend("http://127.0.0.1:9", API_KEY, httpx.MockTransport(refuse)))
 
 
 def decided(leader: str, status: str = "decided") -> Verdict:
