@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from backend import errors, logs
 from backend.engines.pool import make_engines, read_lineup
 from backend.middleware import RequestScope
+from backend.retrieval.grounding import Librarian
 from backend.routes import (
     catalogue,
     completions,
@@ -38,6 +39,8 @@ from backend.services.tickets import NoRedaction, Redactor
 from backend.settings import Settings
 from db.session import connect
 from replybench import __version__
+from replybench.embeddings import Encoder
+from replybench.errors import ConfigError
 from replybench.redaction import Redactor as PersonalData
 
 #: All but the first need an API key.
@@ -71,6 +74,7 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
     lineup = read_lineup(settings)
     engines = make_engines(lineup, settings)
     redactor = _redactor(settings) if redactor is None else redactor
+    librarian = Librarian(Encoder(settings.embedding_model) if settings.embedding_model else None)
 
     async def load(roster: Roster) -> None:
         try:
@@ -78,6 +82,11 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
         except Exception as error:  # told by readiness; without redaction no ticket is taken
             logs.log().error("redaction_did_not_start", exc_info=error)
             roster.problems["redaction"] = "Personal data cannot be replaced (the log has the reason)."
+        try:
+            await asyncio.to_thread(librarian.warm)
+        except ConfigError as error:  # the words of a ticket still find passages; readiness tells what is wrong
+            logs.log().error("embedding_model_did_not_start", told=error.message)
+            roster.problems["embedding model"] = error.message
         await roster.start()
 
     @asynccontextmanager
@@ -90,7 +99,7 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
             abandon_after_s=settings.abandon_after_s,
             max_waiting=settings.max_waiting,
         )
-        app.state.desk = Desk(database, roster, runner, redactor)
+        app.state.desk = Desk(database, roster, runner, redactor, librarian)
         app.state.keyring = Keyring(
             database,
             settings.api_key,

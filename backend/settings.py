@@ -24,6 +24,8 @@ class Settings(BaseSettings):
         demo: allows a placeholder as the API key; never set it where others can reach the port.
         openai_base_url: OpenAI's own address if not given; a candidate may name another one.
         remote_api_keys: keys of other OpenAI-compatible servers, as JSON: {"http://vllm:8000/v1": "…"}.
+        embedding_model: finds passages for grounded candidates by meaning too: ``all-MiniLM-L6-v2``, which a pip
+            package carries, a folder, or a name on the Hub. Passages are embedded by `replybench articles load`.
         device: where local models run; ``auto`` takes a GPU if there is one.
         threads: processor threads for local models; all cores if not given.
         gather_ms: how long a batch waits for companions after its first job.
@@ -55,6 +57,7 @@ class Settings(BaseSettings):
     openai_model: str = "gpt-3.5-turbo"
     openai_base_url: str | None = None
     remote_api_keys: dict[str, SecretStr] = {}
+    embedding_model: str | None = None
     model_cache_dir: Path = DEFAULT_CACHE
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, func
+from sqlalchemy import REAL, BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlmodel import Field, SQLModel
@@ -413,7 +413,7 @@ class TicketContact(SQLModel, table=True):
 
 class Passage(SQLModel, table=True):
     """A stretch of a help-centre article, for grounded candidates. `search` holds its words, those of the title as 'A';
-    `words` is how many there are. A load replaces all of them."""
+    `words` is how many there are; `embedding` its meaning as `embedding_model` sees it. A load replaces them all."""
 
     __table_args__ = (Index("ix_passage_search", "search", postgresql_using="gin"),)
 
@@ -426,3 +426,5 @@ class Passage(SQLModel, table=True):
     text: str = Field(sa_type=Text)
     words: int
     search: Any = Field(sa_column=Column(TSVECTOR, nullable=False))
+    embedding: list[float] | None = Field(default=None, sa_column=Column(ARRAY(REAL), nullable=True))
+    embedding_model: str | None = Field(default=None, sa_type=Text)

@@ -2,7 +2,7 @@
 
 A ticket's place in the queue follows from what is stored (its suggestion, the current answers, the ratings), so that
 nothing has to be kept in step: a retry, a purge or a rating by another way is seen at once. The view `queue_state`
-(0008) has each ticket with how many current answers its suggestion has: `answers`, `done` and `unfinished` ones.
+(0009) has each ticket with how many current answers its suggestion has: `answers`, `done` and `unfinished` ones.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from backend.engines.base import Job
 from backend.retrieval import grounding
+from backend.retrieval.grounding import Librarian
 from backend.services import views
 from backend.services.keeping import contacts_in
 from backend.services.roster import Roster, Seat
@@ -42,6 +43,7 @@ class Desk:
     roster: Roster
     runner: Runner
     redactor: Redactor
+    librarian: Librarian
 
     async def in_database(self, work: Callable[..., _T], *arguments: Any) -> _T:
         """Run `work(session, *arguments)` in a thread, in a transaction of its own."""
@@ -116,7 +118,7 @@ def begin(
         asked_by=asked_by,
         worker=desk.runner.worker,
     )
-    found = _found(session, seats, ticket)
+    found = _found(session, desk, seats, ticket)
     answers = {
         seat.candidate.key: Answer(
             suggestion_id=suggestion.id,
@@ -129,11 +131,11 @@ def begin(
     return suggestion, {answers[seat.candidate.key].id: (seat, job_for(seat, ticket, found)) for seat in seats}
 
 
-def _found(session: Session, seats: Sequence[Seat], ticket: Ticket) -> list[Found]:
+def _found(session: Session, desk: Desk, seats: Sequence[Seat], ticket: Ticket) -> list[Found]:
     """Return the help centre's passages for the ticket, if any of the candidates is grounded."""
     if not any(seat.candidate.retrieval for seat in seats):
         return []
-    return grounding.sources_for(session, ticket.subject, conversation(ticket), ticket.language)
+    return desk.librarian.sources_for(session, ticket.subject, conversation(ticket), ticket.language)
 
 
 def _study_for(session: Session, name: str | None) -> Study:
@@ -246,6 +248,6 @@ def _renew(session: Session, desk: Desk, answer_id: UUID, rater_id: UUID) -> tup
 def next_try(session: Session, desk: Desk, answer: Answer, seat: Seat, ticket: Ticket) -> tuple[UUID, Job]:
     """Put a new waiting answer in the place of one that failed; return its id and what is to be written."""
     fresh = queries.next_attempt(session, answer, desk.runner.worker, desk.runner.lease_s)
-    passages = _found(session, [seat], ticket)
+    passages = _found(session, desk, [seat], ticket)
     fresh.sources = grounding.as_shown(passages)
     return fresh.id, job_for(seat, ticket, passages)
