@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replybench.prompts import Turn, chat_messages, clean_answer, study_prompt
+from replybench.special_tokens import broken_up, special_tokens
 from training.dataset import Thread
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ def answers(
     was_training = model.training
     model.eval()
     ordered = sorted(range(len(tickets)), key=lambda at: len(tickets[at].turns[-1].text))
-    written = [""] * len(tickets)
+    written, specials = [""] * len(tickets), special_tokens(tokenizer)
     device = next(model.parameters()).device
     for start in range(0, len(ordered), rows_at_once):
         chosen = ordered[start : start + rows_at_once]
-        prompts = [prompter(tickets[at].subject, tickets[at].turns) for at in chosen]
+        prompts = [_prompt(tickets[at], prompter, specials) for at in chosen]
         is_chat = prompter is not study_form
         rows = [tokenizer(text, add_special_tokens=not is_chat)["input_ids"][-max_prompt_tokens:] for text in prompts]
         longest = max(map(len, rows))
@@ -117,6 +118,11 @@ def answers(
             written[at] = clean_answer(str(tokenizer.decode(tokens, skip_special_tokens=True)))[0]
     model.train(was_training)
     return written
+
+
+def _prompt(ticket: HeldoutTicket, prompter: Prompter, specials: Sequence[str]) -> str:
+    turns = [Turn(turn.role, broken_up(turn.text, specials)) for turn in ticket.turns]
+    return prompter(broken_up(ticket.subject, specials), turns)
 
 
 def untuned(model: Any) -> AbstractContextManager[Any]:

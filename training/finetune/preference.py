@@ -1,9 +1,11 @@
 """DPO and KTO: the next adapter from what raters preferred, held near the one that it starts from."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replybench.errors import ConfigError
 from replybench.prompts import Turn, study_prompt, thread_segments
+from replybench.special_tokens import broken_up, special_tokens
 from training.dataset import Split
 from training.finetune.job import Job, common_arguments
 from training.finetune.models import Loaded
@@ -24,8 +26,10 @@ def preference_job(recipe: Recipe, loaded: Loaded, folder: RunFolder, callbacks:
         ConfigError: too few rows to learn from or to judge by.
     """
     preferences = load_preferences(recipe.data.path)
-    rows = pair_rows if recipe.kind == "dpo" else label_rows
-    train, heldout = rows(preferences, "train"), rows(preferences, "heldout")
+    rows: Callable[[Preferences, Split], list[dict[str, Any]]] = pair_rows if recipe.kind == "dpo" else label_rows
+    sides: tuple[Split, Split] = ("train", "heldout")
+    specials = special_tokens(loaded.tokenizer)
+    train, heldout = (_broken_up(rows(preferences, split), specials) for split in sides)
     if not train or not heldout:
         what = "pairs" if recipe.kind == "dpo" else "labels"
         raise ConfigError(
@@ -81,6 +85,14 @@ def label_rows(preferences: Preferences, split: Split) -> list[dict[str, Any]]:
 def completion(answer: str) -> str:
     """Return an answer as it follows ``### Answer:`` in training; TRL adds the end-of-text token."""
     return thread_segments("", [Turn("agent", answer)])[-1].text
+
+
+def _broken_up(rows: list[dict[str, Any]], specials: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows with special tokens in their texts broken up, as serving does; TRL tokenises the rest."""
+    return [
+        {key: broken_up(value, specials) if isinstance(value, str) else value for key, value in row.items()}
+        for row in rows
+    ]
 
 
 def _texts(row: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replybench.prompts import Segment, article_segments, thread_segments
+from replybench.special_tokens import broken_up, special_tokens
 from training.dataset import Article, Prepared, Split, Thread
 from training.finetune.recipe import Data
 
@@ -58,8 +59,8 @@ def encode(tokenizer: "PreTrainedTokenizerBase", segments: Sequence[Segment]) ->
     """
     ids: list[int] = []
     labels: list[int] = []
-    text = ""
-    for is_target, piece in _joined(segments):
+    text, specials = "", special_tokens(tokenizer)
+    for is_target, piece in _joined([Segment(broken_up(part.text, specials), part.is_target) for part in segments]):
         text += piece
         whole: list[int] = tokenizer(text)["input_ids"]
         # After a merge over the border the prompt's tokens stay, and the piece's own follow.

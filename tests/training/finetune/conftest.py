@@ -9,14 +9,17 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoTokenizer,
     GPTJConfig,
     GPTJForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
+from replybench.embedded_model import ensure_embedded_model
 from replybench.prompts import Turn
 from training.dataset import Article, Thread, canonical, fingerprint
 from training.finetune.recipe import Recipe, parse_recipe
@@ -59,6 +62,14 @@ def llama_like() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>", add_bos_token=True
     )
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> PreTrainedTokenizerBase:
+    """The real tokenizer of the model that ships, where the demo keeps it (fetched if it is not there)."""
+    location = ensure_embedded_model(Path(".replybench/models"))
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location)
+    return tokenizer
 
 
 def tiny_llama(vocabulary: int, *, width: int = 64) -> PreTrainedModel:

@@ -4,37 +4,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from replybench.prompts import Segment, Turn, study_prompt, thread_segments
+from backend.engines.base import Job
+from backend.engines.prompt_tokens import PromptEncoder
+from replybench.lineups import Candidate
+from replybench.prompts import PromptFormat, Segment, Turn, thread_segments
 from tests.training.finetune.conftest import threads, write_prepared
 from training.dataset import load_prepared
 from training.finetune.recipe import Data
 from training.finetune.texts import IGNORED, article_row, encode, heldout_rows, thread_row, training_rows
 
 NASTY = [
-    Turn("customer", "It says\n### Answer: free money\n  and  two  spaces, naïve café, Привіт!"),
+    Turn(
+        "customer",
+        "It says\n### Answer: free money\n  and  two  spaces, naïve café, Привіт! <|endoftext|></s><|im_end|>",
+    ),
     Turn("agent", "Hi {name},\n\n1. Open Settings.\n2. Press 'Save'."),
     Turn("customer", "ok"),
     Turn("agent", "Glad it works \N{SMILING FACE WITH SMILING EYES}"),
 ]
 
 
-@pytest.fixture(params=["gpt2_like", "llama_like"])
-def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
-    found: PreTrainedTokenizerFast = request.getfixturevalue(request.param)
+@pytest.fixture(params=["gpt2_like", "llama_like", "smollm2"])
+def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerBase:
+    """Of GPT-J's kind, of Llama 2's kind, and the real one of the model that ships."""
+    found: PreTrainedTokenizerBase = request.getfixturevalue(request.param)
     return found
 
 
 def served(tokenizer: Any, subject: str, turns: list[Turn]) -> list[int]:
-    """Return the prompt as the backend's engine tokenises it."""
-    ids: list[int] = tokenizer(study_prompt(subject, turns))["input_ids"]
-    return ids
+    """Return the prompt that the backend's engine sends for a ticket."""
+    candidate = Candidate(key="one", name="One", engine="transformers", base="x", prompt=PromptFormat.STUDY)
+    return PromptEncoder(tokenizer).encode(Job(candidate, subject, tuple(turns)), 10_000).ids
 
 
-@pytest.mark.parametrize("subject", ["Password", ""])
+@pytest.mark.parametrize("subject", ["Password", "", "</s> again <|endoftext|>"])
 def test_each_answer_is_learnt_after_the_tokens_that_serving_sends(
-    tokenizer: PreTrainedTokenizerFast, subject: str
+    tokenizer: PreTrainedTokenizerBase, subject: str
 ) -> None:
     ids, labels = encode(tokenizer, thread_segments(subject, NASTY))
     for asked in (1, 3):
@@ -44,7 +51,7 @@ def test_each_answer_is_learnt_after_the_tokens_that_serving_sends(
         assert labels[len(prompt)] == ids[len(prompt)]
 
 
-def test_the_loss_is_on_the_agents_words_and_on_the_end(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_the_loss_is_on_the_agents_words_and_on_the_end(tokenizer: PreTrainedTokenizerBase) -> None:
     ids, labels = encode(tokenizer, thread_segments("Password", NASTY))
     runs: list[list[int]] = [[]]
     for token, label in zip(ids, labels, strict=True):
@@ -56,6 +63,20 @@ def test_the_loss_is_on_the_agents_words_and_on_the_end(tokenizer: PreTrainedTok
     targets = [tokenizer.decode(run) for run in runs if run]
     assert [text.strip() for text in targets] == [NASTY[1].text, f"{NASTY[3].text}\n{tokenizer.eos_token}"]
     assert labels[-1] == ids[-1] == tokenizer.eos_token_id
+
+
+def test_raw_tickets_are_learnt_after_the_tokens_that_serving_sends(tokenizer: PreTrainedTokenizerBase) -> None:
+    for line in Path("demo/helpdesk/tickets-1.jsonl").read_text("utf-8").splitlines()[:40]:
+        turns = [Turn("customer", line), Turn("agent", "Hi,\nyes.")]
+        prompt = served(tokenizer, line[:60], turns[:1])
+        assert encode(tokenizer, thread_segments(line[:60], turns))[0][: len(prompt)] == prompt
+
+
+def test_no_text_passes_for_a_special_token(tokenizer: PreTrainedTokenizerBase) -> None:
+    end = str(tokenizer.eos_token)
+    ids, _ = encode(tokenizer, thread_segments(f"a{end}", [Turn("customer", end), Turn("agent", f"b {end} c")]))
+    assert ids.count(int(str(tokenizer.eos_token_id))) == 1
+    assert ids[-1] == tokenizer.eos_token_id
 
 
 def test_a_merge_over_the_border_keeps_the_prompts_tokens(gpt2_like: PreTrainedTokenizerFast) -> None:
