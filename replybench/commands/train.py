@@ -33,12 +33,12 @@ def command(
     settings = TrainingSettings()
     chosen = load_recipe(recipe)
     if dry_run:
-        from training.finetune.estimate import dry_run_report
+        from training.finetune.preview import dry_run_report
 
         typer.echo(dry_run_report(chosen, settings))
         return
     if estimate:
-        from training.finetune.estimate import estimate_report
+        from training.finetune.preview import estimate_report
 
         typer.echo(estimate_report(chosen, settings))
         return

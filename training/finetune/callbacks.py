@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import psutil
-from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from replybench.errors import ReplybenchError
+from training.finetune import processes
 from training.finetune.recipe import EarlyStop
 from training.finetune.run_folder import RunFolder, RunState, StepMetrics
 
@@ -103,7 +103,7 @@ class Recorder(TrainerCallback):
 
     def record(self, metrics: StepMetrics, total_steps: int) -> None:
         """Write one step down, and tell the watchers; of several processes one does."""
-        if not PartialState().is_main_process:
+        if not processes.is_first():
             return
         self.folder.append(metrics)
         for watcher in self.watchers:

@@ -1,5 +1,6 @@
 """A run's card: what the adapter is, what it learnt from, and how good it is, with the figures. Goes where it goes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ _MEASURES = {
     "rouge_l": "ROUGE-L",
     "similarity": "embedding similarity",
 }
+#: What a run took: its name in the summary and in the estimate, in words, and how it is written.
+_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("peak_memory_mib", "most memory", lambda mib: f"{mib:,.0f} MiB"),
+    ("seconds", "time of the steps", lambda seconds: f"{seconds / 60:,.1f} minutes"),
+    ("tokens_per_second", "tokens per second", lambda tokens: f"{tokens:,.0f}"),
+)
 
 
 def card(recipe: Recipe, dataset: dict[str, Any], summary: dict[str, Any]) -> str:
@@ -25,6 +32,7 @@ def card(recipe: Recipe, dataset: dict[str, Any], summary: dict[str, Any]) -> st
         _what(recipe, dataset),
         _quality(recipe, summary),
         _answers(summary),
+        _cost(summary),
         "![Loss of each step, and the held-out loss](loss.png)\n\n"
         "Beside this card: `recipe.yaml` (every setting), `dataset.json` (fingerprint and counts), `losses.jsonl` "
         "(every step).",
@@ -64,9 +72,6 @@ def _quality(recipe: Recipe, summary: dict[str, Any]) -> str:
     before, after = summary.get("heldout_loss_before"), summary.get("heldout_loss")
     if before is None or after is None:
         return ""
-    speed = (
-        f", {summary['tokens_per_second']:,.0f} tokens per second (median step)" if summary["tokens_per_second"] else ""
-    )
     what = "on the agents' turns of held-out tickets" if recipe.kind == "sft" else "on held-out pairs"
     rows = [
         "## Held-out loss",
@@ -78,13 +83,28 @@ def _quality(recipe: Recipe, summary: dict[str, Any]) -> str:
         f"| before | {before:.4f} |",
         f"| after | {after:.4f} |",
         f"| difference | {100 * (after / before - 1):+.1f}% |",
-        "",
-        f"{summary['steps']} steps, {summary['seconds'] / 60:.1f} minutes, {summary['peak_memory_mib']:,.0f} MiB at "
-        f"most{speed}.",
     ]
     if summary.get("stopped_early_at"):
-        rows.append(f"The held-out loss was flat at step {summary['stopped_early_at']}, so the run ended there.")
-    rows += [f"Note: {note}" for note in summary.get("notes", [])]
+        rows += ["", f"The held-out loss was flat at step {summary['stopped_early_at']}, so the run ended there."]
+    return "\n".join(rows)
+
+
+def _cost(summary: dict[str, Any]) -> str:
+    expected = summary.get("estimate", {})
+    places = f" on {summary['processes']} processes" if summary["processes"] > 1 else ""
+    rows = [
+        "## What it took",
+        "",
+        f"{summary['steps']} steps{places}; judging and saving are not counted.",
+        "",
+        "| | estimated before | measured |",
+        "|---|--:|--:|",
+    ]
+    for key, name, form in _COSTS:
+        if summary.get(key):
+            told = form(expected[key]) if key in expected else ""
+            rows.append(f"| {name} | {told} | {form(summary[key])} |")
+    rows += [f"\nNote: {note}" for note in summary["notes"]]
     return "\n".join(rows)
 
 

@@ -1,33 +1,39 @@
 """What a recipe will take, told before it starts: memory by arithmetic, time by a short measurement of this machine.
 
 Memory counts what a training holds at once: the base's weights as they are stored, what is trained (weights, gradients,
-Adam's two moments), what the forward pass keeps for the backward pass, and the logits of the target tokens. Each run
-writes its estimate beside what it measured, so that the constants here stay honest (docs/TRAINING.md has a table).
+Adam's two moments), what the forward pass keeps for the backward pass, and what is at work at once: one layer's
+gradients and the logits of a few target tokens. Each run
+writes its estimate beside what it measured, in its summary and on its card, so that the constants here stay honest.
 """
 
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replybench.errors import ConfigError
 from training.dataset import load_prepared
 from training.finetune import models
-from training.finetune.plan import Plan, make_plan
-from training.finetune.recipe import Recipe, dump_recipe
-from training.finetune.sft import as_dataset
+from training.finetune.packing import planned
+from training.finetune.plan import Plan
+from training.finetune.recipe import Recipe
+from training.finetune.target_head import CHUNK
 from training.finetune.texts import TokenRows, heldout_rows, training_rows
 from training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-_GIB, _MIB = 2**30, 2**20
+_MIB = 2**20
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 #: Python with torch, transformers and trl loaded, before any weight (resident, CPU).
-_LIBRARIES_MIB = 800
+_LIBRARIES_MIB = 650
 #: Of the speed of a plain matrix product, what a whole training step reaches (norms, softmax, adapter, optimizer).
 _REACHED = 0.55
-#: Tensors of hidden size, and of the MLP's inner size, that one layer keeps per token for its backward pass.
-_KEPT_HIDDEN, _KEPT_INNER = 10, 4
+#: Tensors of hidden size, and of the MLP's inner size, that one layer keeps per token for its backward pass, beside the
+#: adapters' inputs. Counted on LLaMA and GPT-J; a test holds them to what autograd keeps.
+_KEPT_HIDDEN, _KEPT_INNER = 8, 3
+#: TRL scores target tokens in tiles of so many tokens and entries of the vocabulary (trl.kernels.chunked_logprob).
+_TILE_TOKENS, _TILE_VOCABULARY = 4096, 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,8 @@ class Sizes:
     """Numbers of parameters, counted on a model without memory (torch's meta device).
 
     `other` are embeddings and norms; a head that is tied to the embeddings (`is_tied`) takes no memory of its own.
-    `adapted_inputs` is the sum of the input widths of all layers that get an adapter.
+    `adapted_inputs` is the sum of the input widths of all layers that get an adapter. `scored_heads` are the heads, of
+    all layers, whose attention keeps a score for each pair of tokens (none where it is computed in blocks).
     """
 
     linear: int
@@ -47,6 +54,7 @@ class Sizes:
     layers: int
     vocabulary: int
     adapted_inputs: int
+    scored_heads: int
     is_tied: bool
 
 
@@ -57,7 +65,8 @@ class Estimate:
     weights: int
     trained: int
     kept: int
-    logits: int
+    working: int
+    holes: int
     libraries: int
     steps: int
     tokens: int
@@ -66,12 +75,20 @@ class Estimate:
     @property
     def memory_mib(self) -> float:
         """Everything at once."""
-        return (self.weights + self.trained + self.kept + self.logits + self.libraries) / _MIB
+        return (self.weights + self.trained + self.kept + self.working + self.holes + self.libraries) / _MIB
 
     @property
     def seconds(self) -> float:
         """Of the steps; judging and saving come on top (about a tenth)."""
         return self.tokens / self.tokens_per_second
+
+    def summary(self) -> dict[str, float]:
+        """Return what a run keeps of it, by the names of what it measures."""
+        return {
+            "peak_memory_mib": round(self.memory_mib),
+            "seconds": round(self.seconds),
+            "tokens_per_second": round(self.tokens_per_second, 1),
+        }
 
 
 def measure_sizes(config: "PretrainedConfig", recipe: Recipe) -> Sizes:
@@ -95,6 +112,7 @@ def measure_sizes(config: "PretrainedConfig", recipe: Recipe) -> Sizes:
         lora = [(name, p) for name, p in adapted.named_parameters() if p.requires_grad]
         adapter = sum(p.numel() for _, p in lora)
         inputs = sum(p.shape[1] for name, p in lora if "lora_A" in name)
+    is_eager = model.config._attn_implementation == "eager"
     tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
     return Sizes(
         linear=linear,
@@ -106,6 +124,7 @@ def measure_sizes(config: "PretrainedConfig", recipe: Recipe) -> Sizes:
         layers=config.num_hidden_layers,
         vocabulary=config.vocab_size,
         adapted_inputs=inputs,
+        scored_heads=config.num_hidden_layers * config.num_attention_heads if is_eager else 0,
         is_tied=tied,
     )
 
@@ -125,35 +144,51 @@ def weight_bytes(sizes: Sizes, recipe: Recipe) -> int:
     return round(sizes.linear * (0.5 + scale)) + other
 
 
-def memory(sizes: Sizes, recipe: Recipe, tokens_at_once: int, targets_at_once: int, *, on_gpu: bool) -> dict[str, int]:
-    """Return bytes by part.
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The micro-batch that takes the most memory: its tokens, padding included, its rows' length, and its targets."""
 
-    Args:
-        tokens_at_once: of the largest micro-batch, padding included.
-        targets_at_once: of them, those that the loss is taken on.
-    """
+    tokens: int
+    length: int
+    targets: int
+
+
+def memory(sizes: Sizes, recipe: Recipe, largest: Largest, *, on_gpu: bool) -> dict[str, int]:
+    """Return bytes by part."""
     width = _BYTES[recipe.quantisation.compute_dtype if recipe.quantised else recipe.dtype]
     if recipe.method == "full":
         trained = (sizes.linear + sizes.other) * (_BYTES[recipe.dtype] + 2 * _BYTES[recipe.dtype])
     else:
         moments = 2 if recipe.optimizer.name == "paged_adamw_8bit" and on_gpu else 8
         trained = sizes.adapter * (4 + 4 + moments)
+    layers = max(sizes.layers, 1)
+    # An adapter's input is kept in float32: a copy of its own, or what the base's layer keeps anyway.
     layer = (_KEPT_HIDDEN * sizes.hidden + _KEPT_INNER * sizes.inner) * width
-    adapters = sizes.adapted_inputs * 4  # each adapted layer keeps its input in float32
+    layer += sizes.inner * width if width == 4 else sizes.adapted_inputs // layers * 4
+    layer += sizes.scored_heads // layers * largest.length * (4 if width == 4 else 4 + width)
     if recipe.gradient_checkpointing:
-        kept = tokens_at_once * (sizes.layers * sizes.hidden * width + layer + adapters // max(sizes.layers, 1))
+        kept = largest.tokens * (layers * sizes.hidden * width + layer)
     else:
-        kept = tokens_at_once * (sizes.layers * layer + adapters)
-    # Logits, their float32 copy and its log-softmax, and the gradients of both.
-    logits = targets_at_once * sizes.vocabulary * (2 * width + 12)
-    libraries = 0 if on_gpu else _LIBRARIES_MIB * _MIB
+        kept = largest.tokens * layers * layer
+    working = largest.tokens * layer + _logits(sizes, recipe, largest, width, on_gpu=on_gpu)
     return {
         "weights": weight_bytes(sizes, recipe),
         "trained": trained,
         "kept": kept,
-        "logits": logits,
-        "libraries": libraries,
+        "working": working,
+        # glibc's heap holds about as much again in holes between aligned blocks, as measured.
+        "holes": 0 if on_gpu else kept,
+        "libraries": 0 if on_gpu else _LIBRARIES_MIB * _MIB,
     }
+
+
+def _logits(sizes: Sizes, recipe: Recipe, largest: Largest, width: int, *, on_gpu: bool) -> int:
+    """Return the bytes of the logits that are held at once: TRL's tile, or that of `target_head`."""
+    if on_gpu:
+        return min(largest.targets, _TILE_TOKENS) * min(sizes.vocabulary, _TILE_VOCABULARY) * width
+    if recipe.method == "full":
+        return min(largest.tokens, _TILE_TOKENS) * min(sizes.vocabulary, _TILE_VOCABULARY) * (width + 16)
+    return min(largest.targets, CHUNK) * sizes.vocabulary * (2 * width + 8)
 
 
 def flops_per_token(sizes: Sizes, recipe: Recipe, target_share: float) -> float:
@@ -185,24 +220,37 @@ def machine_speed(sizes: Sizes, recipe: Recipe, tokens: int, seconds: float = 1.
 
 
 def estimate(recipe: Recipe, settings: TrainingSettings, say: models.Say) -> Estimate:
-    """Return what a supervised recipe will take on this machine, with its own data.
+    """Return what a supervised recipe will take on this machine, with its own data; nothing is loaded for it.
 
     Raises:
         ConfigError: no data, no such model: what the run itself would raise.
     """
-    import torch
     from transformers import AutoConfig
 
+    if recipe.kind != "sft":
+        raise ConfigError(f"--estimate is for kind: sft; {recipe.name} is {recipe.kind}. --dry-run shows its settings.")
     location = models.locate_base(recipe, settings, say)
     with models.hub_errors_told(recipe.base):
         config = AutoConfig.from_pretrained(location, revision=recipe.revision)
-    learnt, _, plan = data_of(recipe, location, settings)
+    learnt, _, lengths, plan = data_of(recipe, location, settings)
+    return estimate_for(recipe, config, learnt, lengths, plan)
+
+
+def estimate_for(
+    recipe: Recipe, config: "PretrainedConfig", learnt: TokenRows, lengths: list[int], plan: Plan
+) -> Estimate:
+    """Return what training on these texts will take on this machine.
+
+    Args:
+        lengths: tokens of each of the plan's rows.
+    """
+    import torch
+
     sizes = measure_sizes(config, recipe)
-    rows = learnt.rows
-    lengths = [len(row.input_ids) for row in rows]
-    tokens_at_once, targets_at_once = largest_batch(plan, lengths, [row.targets for row in rows], recipe)
-    parts = memory(sizes, recipe, tokens_at_once, targets_at_once, on_gpu=torch.cuda.is_available())
-    speed = machine_speed(sizes, recipe, tokens_at_once) * _REACHED
+    targets = [row.targets for row in learnt.rows]
+    largest = largest_batch(plan, lengths, targets, recipe)
+    parts = memory(sizes, recipe, largest, on_gpu=torch.cuda.is_available())
+    speed = machine_speed(sizes, recipe, largest.tokens) * _REACHED
     share = learnt.targets / max(learnt.tokens, 1)
     return Estimate(
         **parts,
@@ -212,61 +260,25 @@ def estimate(recipe: Recipe, settings: TrainingSettings, say: models.Say) -> Est
     )
 
 
-def data_of(recipe: Recipe, location: str, settings: TrainingSettings) -> tuple[TokenRows, TokenRows, Plan]:
-    """Return what the recipe learns from, what it is judged by, and the plan."""
+def data_of(recipe: Recipe, location: str, settings: TrainingSettings) -> tuple[TokenRows, TokenRows, list[int], Plan]:
+    """Return what the recipe learns from, what it is judged by, the tokens of each planned row, and the plan."""
     prepared = load_prepared(recipe.data.path)
     tokenizer = models.load_tokenizer(location, recipe, settings)
     learnt, judged = training_rows(tokenizer, prepared, recipe.data), heldout_rows(tokenizer, prepared, recipe.data)
-    lengths = [len(row.input_ids) for row in learnt.rows]
-    if recipe.data.packing:
-        lengths = [len(ids) for ids in as_dataset(learnt.rows, packed_to=recipe.data.max_tokens)["input_ids"]]
-    return learnt, judged, make_plan(lengths, recipe.batch, recipe.length, recipe.seed)
+    _, lengths, plan = planned(recipe, learnt.rows)
+    return learnt, judged, lengths, plan
 
 
-def largest_batch(plan: Plan, lengths: list[int], targets: list[int], recipe: Recipe) -> tuple[int, int]:
-    """Return tokens (padding included) and targets of the micro-batch that takes the most memory."""
+def largest_batch(plan: Plan, lengths: list[int], targets: list[int], recipe: Recipe) -> Largest:
+    """Return the most that a micro-batch of this plan comes to."""
     size = recipe.batch.rows_at_once
     if recipe.data.packing:
-        return recipe.data.max_tokens * size, recipe.data.max_tokens * size
+        tokens = recipe.data.max_tokens * size  # one row, in which all of them lie
+        return Largest(tokens, tokens, tokens)
     micro = [plan.order[at : at + size] for at in range(0, len(plan.order), size)]
-    return (
-        max(max(lengths[row] for row in rows) * len(rows) for rows in micro),
-        max(sum(targets[row] for row in rows) for rows in micro),
-    )
-
-
-def estimate_report(recipe: Recipe, settings: TrainingSettings) -> str:
-    """Return the estimate as text for a terminal."""
-    found = estimate(recipe, settings, lambda _: None)
-    parts = {
-        "weights of the base": found.weights,
-        "what is trained (weights, gradients, moments)": found.trained,
-        "kept for the backward pass": found.kept,
-        "logits": found.logits,
-        "libraries": found.libraries,
-    }
-    lines = [f"{recipe.name}: {found.steps} steps, {found.tokens:,} tokens", ""]
-    lines += [f"  {value / _GIB:7.2f} GiB  {name}" for name, value in parts.items() if value]
-    lines += [
-        f"  {found.memory_mib / 1024:7.2f} GiB  at most, altogether",
-        "",
-        f"  {found.tokens_per_second:,.0f} tokens per second on this machine as it is now: "
-        f"{found.seconds / 60:,.0f} minutes, and about a tenth more for judging and saving.",
-    ]
-    return "\n".join(lines)
-
-
-def dry_run_report(recipe: Recipe, settings: TrainingSettings) -> str:
-    """Return the resolved recipe and what its data comes to; nothing is loaded but the tokenizer."""
-    report = dump_recipe(recipe)
-    if recipe.kind != "sft":
-        return report
-    location = models.locate_base(recipe, settings, lambda _: None)
-    learnt, judged, plan = data_of(recipe, location, settings)
-    return (
-        f"{report}\n"
-        f"# learnt from: {learnt.texts} texts, {learnt.tokens:,} tokens, {learnt.targets:,} of them targets; "
-        f"{learnt.cut_texts} longer than {recipe.data.max_tokens} tokens are cut into windows\n"
-        f"# judged by:   {judged.texts} held-out threads, {judged.targets:,} target tokens\n"
-        f"# plan:        {plan.steps} steps of {recipe.batch.rows} rows, {plan.epoch_at(plan.steps):.1f} times the data"
+    longest = max(lengths[row] for row in plan.order)
+    return Largest(
+        tokens=max(max(lengths[row] for row in rows) * len(rows) for rows in micro),
+        length=longest,
+        targets=max(sum(targets[row] for row in rows) for rows in micro),
     )

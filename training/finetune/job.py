@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replybench.errors import ConfigError
+from training.finetune import processes
+from training.finetune.estimate import Estimate
 from training.finetune.evaluate import HeldoutTicket
 from training.finetune.models import Loaded
 from training.finetune.recipe import Optimizer, Recipe
@@ -30,6 +32,7 @@ class Job:
         steps: how many there will be at most.
         tokens_per_step: of the rows, without padding.
         judge: measures of the model as it now is; ``eval_loss`` at least.
+        estimate: what it was expected to take (supervised training only).
         tickets: held-out tickets to answer with adapter and base when the training is done.
         notes: what was done otherwise than the recipe says, and why; goes to the summary and the card.
     """
@@ -40,6 +43,7 @@ class Job:
     steps: int
     tokens_per_step: list[int]
     judge: Callable[[], dict[str, float]]
+    estimate: Estimate | None = None
     tickets: list[HeldoutTicket] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -47,13 +51,12 @@ class Job:
 def common_arguments(recipe: Recipe, checkpoints: Path, steps: int, notes: list[str]) -> dict[str, Any]:
     """Return the arguments that all of TRL's trainers share. Adds to `notes` what this machine cannot do."""
     import torch
-    from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
 
-    batch, processes = recipe.batch, PartialState().num_processes
-    if batch.rows % (batch.rows_at_once * processes):
+    batch, at_once = recipe.batch, recipe.batch.rows_at_once * processes.count()
+    if batch.rows % at_once:
         raise ConfigError(
             f"batch.rows ({batch.rows}) must be a multiple of rows_at_once ({batch.rows_at_once}) times the number of "
-            f"processes ({processes})."
+            f"processes ({processes.count()})."
         )
     on_gpu = torch.cuda.is_available()
     every = min(recipe.evaluation.every_steps, steps)
@@ -62,7 +65,7 @@ def common_arguments(recipe: Recipe, checkpoints: Path, steps: int, notes: list[
         "max_steps": steps,
         "per_device_train_batch_size": batch.rows_at_once,
         "per_device_eval_batch_size": batch.rows_at_once,
-        "gradient_accumulation_steps": batch.rows // (batch.rows_at_once * processes),
+        "gradient_accumulation_steps": batch.rows // at_once,
         "optim": _optimizer(recipe.optimizer.name, on_gpu, notes),
         "learning_rate": recipe.optimizer.learning_rate,
         "lr_scheduler_type": recipe.optimizer.schedule,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replybench.embedded_model import EMBEDDED, ensure_embedded_model
 from replybench.errors import ConfigError, NotAllowed, ReplybenchError, Unavailable
+from training.finetune import processes
 from training.finetune.recipe import Recipe
 from training.settings import TrainingSettings
 
@@ -177,10 +178,8 @@ def keep_training_layout(model: "torch.nn.Module") -> int:
 def device() -> str:
     """Return this process's device: its own GPU under a launcher, the first one else, or the CPU."""
     import torch
-    from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
 
-    state = PartialState()
-    return str(state.device) if torch.cuda.is_available() else "cpu"
+    return str(processes.state().device) if torch.cuda.is_available() else "cpu"
 
 
 def keep_freed_memory() -> None:

@@ -1,26 +1,24 @@
 """One run, from recipe to adapter. What happens on the way is told to the run's folder and to watchers."""
 
-import json
 import os
 import shutil
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from replybench.embedded_model import EMBEDDED
-from replybench.errors import Conflict, ReplybenchError
-from training.finetune import models
-from training.finetune.callbacks import Recorder, StopWhenFlat, TrainingFailed, Watcher
+from replybench.errors import Conflict
+from training.finetune import models, processes
+from training.finetune.callbacks import Recorder, StopWhenFlat, Watcher
 from training.finetune.card import EMBEDDED_ON_HUB, card, draw_losses
 from training.finetune.evaluate import compare
 from training.finetune.job import Job
 from training.finetune.models import Loaded, Say
 from training.finetune.preference import preference_job
-from training.finetune.recipe import Recipe, dump_recipe, load_recipe
-from training.finetune.run_folder import RunFolder, RunState, StepMetrics, utc_now
+from training.finetune.recipe import Recipe, load_recipe
+from training.finetune.record import state_kept
+from training.finetune.run_folder import RunFolder, RunState, StepMetrics
 from training.finetune.sft import sft_job
 from training.settings import TrainingSettings
 
@@ -50,18 +48,17 @@ def train(
     recorder = Recorder(folder, watchers)
     flat = StopWhenFlat(recipe.evaluation.early_stop)
     _check_folder(recipe, folder, resume)
-    wait_for_all()  # nobody writes before everybody has looked
+    processes.wait_for_all()  # nobody writes before everybody has looked
     job = _job(recipe, models.load_for_training(recipe, settings, say), folder, [recorder, flat])
     recorder.tokens_per_step = job.tokens_per_step
     checkpoint = folder.last_checkpoint() if resume else None
-    with _state_kept(recipe, folder, job, checkpoint, watchers) as state:
+    with state_kept(recipe, folder, job, checkpoint, watchers) as state:
         for note in job.notes:
             say(note)
         if checkpoint is None:
             recorder.record(StepMetrics(step=0, values=job.judge()), job.steps)
-        began = time.perf_counter()
         job.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        state.summary |= {"seconds": time.perf_counter() - began, "stopped_early_at": flat.stopped_at}
+        state.summary["stopped_early_at"] = flat.stopped_at
         _finish(recipe, folder, job, state, say)
     return state
 
@@ -91,71 +88,6 @@ def _job(recipe: Recipe, loaded: Loaded, folder: RunFolder, callbacks: list[Any]
     return preference_job(recipe, loaded, folder, callbacks)
 
 
-@contextmanager
-def _state_kept(
-    recipe: Recipe, folder: RunFolder, job: Job, checkpoint: Path | None, watchers: Sequence[Watcher]
-) -> Iterator[RunState]:
-    """Keep run.json and the watchers up to date while the block trains, however it ends."""
-    state = _begin(recipe, folder, job, checkpoint)
-    listeners = watchers if is_first_process() else ()
-    _store(folder, state)
-    for watcher in listeners:
-        watcher.started(state)
-    try:
-        yield state
-        state.status = "finished"
-    except BaseException as error:
-        told = as_told(error)
-        state.status = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-        state.error = told.message if told else type(error).__name__
-        if told is None or told is error:
-            raise
-        raise told from error
-    finally:
-        state.updated_at = state.finished_at = utc_now()
-        _store(folder, state)
-        for watcher in listeners:
-            watcher.ended(state)
-
-
-def _begin(recipe: Recipe, folder: RunFolder, job: Job, checkpoint: Path | None) -> RunState:
-    """Write down what the run was asked; a resumed one keeps its beginning and forgets what it will do again."""
-    if checkpoint:
-        state = folder.state()
-        if folder.dataset()["fingerprint"] != job.dataset["fingerprint"]:
-            raise Conflict(f"{recipe.data.path} is not the data that the run '{folder.name}' was started with.")
-        if is_first_process():
-            folder.forget_after(int(checkpoint.name.removeprefix("checkpoint-")))
-        return state.model_copy(
-            update={
-                "status": "running",
-                "error": None,
-                "finished_at": None,
-                "updated_at": utc_now(),
-                "pid": os.getpid(),
-            }
-        )
-    if is_first_process():
-        folder.write(folder.recipe_file, dump_recipe(recipe))
-        folder.write(folder.dataset_file, json.dumps(job.dataset, indent=2) + "\n")
-        folder.metrics_file.unlink(missing_ok=True)
-    return RunState(
-        name=folder.name,
-        kind=recipe.kind,
-        base=recipe.base,
-        method=recipe.method,
-        total_steps=job.steps,
-        started_at=utc_now(),
-        updated_at=utc_now(),
-        pid=os.getpid(),
-    )
-
-
-def _store(folder: RunFolder, state: RunState) -> None:
-    if is_first_process():
-        folder.write_state(state)
-
-
 def _finish(recipe: Recipe, folder: RunFolder, job: Job, state: RunState, say: Say) -> None:
     """Round the result to the precision that it is served in, judge exactly that, and save it with its card."""
     output = output_folder(recipe, folder)
@@ -163,7 +95,7 @@ def _finish(recipe: Recipe, folder: RunFolder, job: Job, state: RunState, say: S
     if recipe.method != "full":
         round_adapter(model, recipe.dtype)
     state.summary |= summary(folder, job.judge(), job)
-    if is_first_process():
+    if processes.is_first():
         save_result(model, job.loaded, recipe, output)
         for file, name in ((folder.recipe_file, "recipe.yaml"), (folder.dataset_file, "dataset.json")):
             shutil.copy(file, output / name)
@@ -173,7 +105,7 @@ def _finish(recipe: Recipe, folder: RunFolder, job: Job, state: RunState, say: S
             state.summary["answers"] = _answers(recipe, model, job)
         draw_losses(folder.metrics(), recipe.name, output / "loss.png")
         folder.write(output / "README.md", card(recipe, folder.dataset(), state.summary))
-    job.trainer.accelerator.wait_for_everyone()
+    processes.wait_for_all()
 
 
 def _answers(recipe: Recipe, model: Any, job: Job) -> dict[str, Any]:
@@ -183,17 +115,23 @@ def _answers(recipe: Recipe, model: Any, job: Job) -> dict[str, Any]:
 
 
 def summary(folder: RunFolder, final: dict[str, float], job: Job) -> dict[str, Any]:
-    """Return what a finished run measured: held-out loss before and after, speed, memory."""
+    """Return what a finished run measured: held-out loss before and after, and what its steps took.
+
+    Time and speed are of the steps alone; judging and saving are not in them.
+    """
     steps = folder.metrics()
-    speeds = sorted(row.values["tokens_per_second"] for row in steps if "tokens_per_second" in row.values)
     before = next((row.values["eval_loss"] for row in steps if row.step == 0), None)
+    seconds = sum(row.values.get("seconds", 0.0) for row in steps)
+    tokens = sum(row.values.get("tokens", 0.0) for row in steps)
     return {
         "heldout_loss_before": before,
         "heldout_loss": final["eval_loss"],
         "heldout_gain": 1 - final["eval_loss"] / before if before else None,
         "steps": steps[-1].step if steps else 0,
-        "tokens_per_second": speeds[len(speeds) // 2] if speeds else None,
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds if tokens and seconds else None,
         "peak_memory_mib": max((row.values.get("memory_mib", 0.0) for row in steps), default=0.0),
+        "processes": processes.count(),
         "notes": job.notes,
     }
 
@@ -248,32 +186,3 @@ def copy_result(recipe: Recipe, folder: RunFolder, target: Path) -> None:
     shutil.copytree(output_folder(recipe, folder), part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-
-
-def is_first_process() -> bool:
-    """Whether this process writes (of several under a launcher, one does)."""
-    from accelerate import PartialState  # type: ignore[import-untyped]  # ships no types
-
-    return bool(PartialState().is_main_process)
-
-
-def wait_for_all() -> None:
-    """Wait until all processes of this training are here."""
-    from accelerate import PartialState
-
-    PartialState().wait_for_everyone()
-
-
-def as_told(error: BaseException) -> ReplybenchError | None:
-    """Return the error that a user is shown for `error`, or None if there is no better sentence than its own."""
-    import torch
-
-    if isinstance(error, ReplybenchError):
-        return error
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
-        return TrainingFailed(
-            "There is not enough memory for this recipe here. Lower batch.rows_at_once (batch.rows keeps the result "
-            "the same) or data.max_tokens, set gradient_checkpointing: true, or use method: qlora. "
-            "`replybench train … --estimate` tells what a recipe needs."
-        )
-    return None

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from replybench.errors import ConfigError
 from training.dataset import Prepared, load_prepared
+from training.finetune.estimate import estimate_for
 from training.finetune.evaluate import heldout_tickets
 from training.finetune.job import Job, common_arguments
 from training.finetune.losses import heldout_loss
 from training.finetune.models import Loaded
-from training.finetune.plan import make_plan
+from training.finetune.packing import planned, refuse_a_model_that_mixes_rows
 from training.finetune.recipe import Data, Recipe
 from training.finetune.run_folder import RunFolder
 from training.finetune.target_head import score_targets_only
-from training.finetune.texts import TokenRow, TokenRows, chosen_threads, heldout_rows, training_rows
+from training.finetune.texts import TokenRows, chosen_threads, heldout_rows, training_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,9 +30,8 @@ def sft_job(recipe: Recipe, loaded: Loaded, folder: RunFolder, callbacks: list[A
     learnt = training_rows(loaded.tokenizer, prepared, recipe.data)
     judged = heldout_rows(loaded.tokenizer, prepared, recipe.data)
     _check(learnt, judged, recipe.data)
-    dataset = as_dataset(learnt.rows, packed_to=recipe.data.max_tokens if recipe.data.packing else None)
-    lengths = [len(ids) for ids in dataset["input_ids"]]
-    plan = make_plan(lengths, recipe.batch, recipe.length, recipe.seed)
+    dataset, lengths, plan = planned(recipe, learnt.rows)
+    expected = estimate_for(recipe, loaded.model.config, learnt, lengths, plan)
     notes: list[str] = []
     trainer = _trainer(recipe, loaded, folder, dataset.select(plan.order), plan.steps, notes, callbacks)
 
@@ -47,18 +47,10 @@ def sft_job(recipe: Recipe, loaded: Loaded, folder: RunFolder, callbacks: list[A
         steps=plan.steps,
         tokens_per_step=plan.sums(lengths),
         judge=judge,
+        estimate=expected,
         tickets=heldout_tickets(chosen_threads(prepared, recipe.data, "heldout"), recipe.evaluation.answers),
         notes=notes,
     )
-
-
-def as_dataset(rows: list[TokenRow], *, packed_to: int | None) -> "Dataset":
-    """Return rows in TRL's form; with `packed_to`, several texts to a row of that many tokens (best fit)."""
-    from datasets import Dataset
-    from trl.data_utils import pack_dataset
-
-    dataset = Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
-    return dataset if packed_to is None else pack_dataset(dataset, packed_to, strategy="bfd")
 
 
 def _trainer(
@@ -89,6 +81,8 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)  # the recorder and its watchers tell
     keep_adapter_precise(trainer.model)
+    if recipe.data.packing:
+        refuse_a_model_that_mixes_rows(trainer.model, trainer.data_collator, recipe.base)
     score_targets_only(trainer.model.get_base_model() if recipe.method != "full" else trainer.model)
     return trainer
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -291,5 +292,7 @@ def test_dry_run_and_the_table_of_runs(
     run(recipe, settings)
     table = CliRunner().invoke(load("runs"), [], env={"COLUMNS": "200"}).output
     assert "quick" in table
+    assert "GiB (est.)" in table
+    assert re.search(r"\d\.\d \(\d\.\d\)", table), "what was measured, and the estimate"
     assert "finished" in table
     assert json.loads(CliRunner().invoke(load("runs"), ["--json"]).output)[0]["name"] == "quick"
