@@ -63,6 +63,7 @@ class EngineInfo:
         adapters: name → MiB.
         candidates: keys of the candidates that it answers for.
         waiting: jobs in its queue.
+        doing: what keeps it from being ready, in words; empty once it can answer.
     """
 
     title: str
@@ -71,6 +72,7 @@ class EngineInfo:
     candidates: tuple[str, ...]
     adapters: dict[str, float] = field(default_factory=dict)
     waiting: int = 0
+    doing: str = ""
 
 
 class Engine(Protocol):

@@ -12,30 +12,27 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from backend.engines.fast_worker import Ask, Lane, Setup
+from backend.engines.proof import PROBE_NAME, Scored, enough, fast_loss, probe, reference_loss
+from backend.engines.threads import processor_threads, wait_politely
 from replybench.embedded_model import EMBEDDED, GGUF_SHA256, ensure_embedded_model
-from replybench.errors import ConfigError, ReplybenchError
+from replybench.errors import ConfigError
 from replybench.lineups import Candidate
-from replybench.prompts import Turn, thread_segments
 
 Progress = Callable[[str], None]
-#: Token ids and labels of one text; a label below zero is not a target.
-Scored = tuple[Sequence[int], Sequence[int]]
 
 #: The export may differ from the reference by this share of its loss.
 TOLERANCE = 0.01
 #: Raised when what is exported changes, so that older exports are made anew.
 _LAYOUT = 1
 _REPORT = "export.json"
-_PROBE = Path(__file__).with_name("probe.jsonl")
-_PROBE_NAME = "threads of a made-up company that ship with Replybench"
 
 
 class ExportRefused(ConfigError):
@@ -78,8 +75,56 @@ class Exported:
     context: int
 
 
-def ensure_exported(candidate: Candidate, cache_dir: Path, progress: Progress) -> Exported:
-    """Return the candidate's export, making it if it is not in the cache (in a process of its own: it needs torch).
+class ExportProcess:
+    """A process in which exports are made: PyTorch is imported once for all of them, and its memory goes with it.
+
+    It is started by the first export; used as a context manager, it is gone at the end.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        """`threads`: processor threads; all that this process may use if not given."""
+        self._threads = threads
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def export(self, candidate: Candidate, cache_dir: Path) -> ExportReport:
+        """Do `export_candidate` there.
+
+        Raises:
+            ExportRefused, ConfigError: as `export_candidate`; also if the process dies of it (memory, native code).
+        """
+        if self._pool is None:
+            wait_politely()  # inherited
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        try:
+            return self._pool.submit(_export, candidate, cache_dir, self._threads).result()
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise ExportRefused(
+                f"candidate '{candidate.key}': the process that exports it ended before it was done; it may have run "
+                'out of memory. Free some, or set engine = "transformers".'
+            ) from error
+
+
+def _export(candidate: Candidate, cache_dir: Path, threads: int | None) -> ExportReport:
+    return export_candidate(candidate, cache_dir, threads=threads)
+
+
+def ensure_exported(
+    candidate: Candidate, cache_dir: Path, progress: Progress, process: ExportProcess | None = None
+) -> Exported:
+    """Return the candidate's export, making it if it is not in the cache.
+
+    Args:
+        process: where it is made; one of its own if not given.
 
     Raises:
         ExportRefused: the model cannot be exported, or its export is not as good.
@@ -89,18 +134,14 @@ def ensure_exported(candidate: Candidate, cache_dir: Path, progress: Progress) -
 
     base = _base(candidate, cache_dir, progress)
     if read_report(candidate, cache_dir) is None:
-        progress(f"Exporting '{candidate.key}' for the fast engine (once; half a minute for a small model) …")
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            report = pool.submit(_export_quietly, candidate, cache_dir).result()
-        progress(f"'{candidate.key}' is exported: held-out loss {report.fast_loss:.4f}, {told(report)}.")
+        progress(f"Exporting '{candidate.key}' for the fast engine (once; half a minute for a small model)")
+        with ExitStack() as own:
+            report = (process or own.enter_context(ExportProcess())).export(candidate, cache_dir)
+        progress(f"'{candidate.key}' is exported: held-out loss {report.fast_loss:.4f}, {told(report)}")
     options = {"revision": candidate.revision} if candidate.base != EMBEDDED else {}
     tokenizer = AutoTokenizer.from_pretrained(base, **options)
     config = AutoConfig.from_pretrained(base, **options)
     return Exported(export_folder(candidate, cache_dir), tokenizer, int(config.max_position_embeddings))
-
-
-def _export_quietly(candidate: Candidate, cache_dir: Path) -> ExportReport:
-    return export_candidate(candidate, cache_dir)
 
 
 def told(report: ExportReport) -> str:
@@ -110,8 +151,7 @@ def told(report: ExportReport) -> str:
 
 def export_folder(candidate: Candidate, cache_dir: Path) -> Path:
     """Return where the candidate's export lies: the same base, adapter and layout give the same place."""
-    base = GGUF_SHA256 if candidate.base == EMBEDDED else f"{candidate.base}@{candidate.revision}"
-    digest = hashlib.sha256(f"{_LAYOUT}\n{base}\n".encode())
+    digest = hashlib.sha256(f"{_LAYOUT}\n{_base_mark(candidate)}\n".encode())
     digest.update(_adapter_bytes(candidate.adapter))
     return cache_dir / "fast" / digest.hexdigest()[:24]
 
@@ -130,14 +170,17 @@ def export_candidate(
     *,
     held_out: Sequence[Scored] | None = None,
     texts: str = "its held-out split",
+    threads: int | None = None,
     progress: Progress = lambda _: None,
 ) -> ExportReport:
     """Export a candidate and prove the export.
 
     Args:
         held_out: (token ids, labels) of texts that the adapter was not trained on, the loss being taken where a
-            label is not negative. If not given: threads of a made-up company that no adapter has seen.
+            label is not negative; the first few thousand targets are enough. If not given: threads of a made-up
+            company that no adapter has seen.
         texts: what `held_out` is, for the report.
+        threads: processor threads; all that this process may use if not given.
 
     Raises:
         ExportRefused: the model's kind is not known to the engine, or the loss differs by more than 1%. Nothing
@@ -149,19 +192,20 @@ def export_candidate(
     folder.parent.mkdir(parents=True, exist_ok=True)
     model, tokenizer = _load(candidate, cache_dir, progress)
     if held_out is None:
-        held_out, texts = _probe(tokenizer), _PROBE_NAME
-    progress("Taking the reference loss …")
-    reference, count = _reference_loss(model, held_out)
+        held_out, texts = probe(tokenizer), PROBE_NAME
+    held_out = enough(held_out)
+    progress("Taking the reference loss")
+    reference, count = reference_loss(model, held_out)
     if candidate.adapter:
         model = model.merge_and_unload()
-    progress("Writing 8-bit weights …")
+    progress("Writing 8-bit weights")
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
         made = Path(work) / "export"
         made.mkdir()
         _convert(model, made)
         del model
-        progress("Comparing …")
-        fast = _fast_loss(candidate.key, made, held_out)
+        progress("Comparing")
+        fast = fast_loss(candidate.key, made, held_out, processor_threads(threads))
         if not math.isfinite(fast) or abs(fast / reference - 1) > TOLERANCE:
             raise ExportRefused(
                 f"candidate '{candidate.key}': the export's held-out loss is {fast:.4f} and transformers' is "
@@ -172,6 +216,17 @@ def export_candidate(
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
     return report
+
+
+def _base_mark(candidate: Candidate) -> str:
+    """Return what changes when the base does; weights of many gigabytes are known by size and time."""
+    if candidate.base == EMBEDDED:
+        return GGUF_SHA256
+    folder = Path(str(candidate.base))
+    if not folder.is_dir():
+        return f"{candidate.base}@{candidate.revision}"
+    files = sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors", ".bin"})
+    return "\n".join([str(folder), *(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)])
 
 
 def _adapter_bytes(adapter: str | None) -> bytes:
@@ -220,37 +275,6 @@ def _load(candidate: Candidate, cache_dir: Path, progress: Progress) -> tuple[An
     return model.eval(), tokenizer
 
 
-def _probe(tokenizer: Any) -> list[Scored]:
-    scored: list[Scored] = []
-    for line in _PROBE.read_text("utf-8").splitlines():
-        row = json.loads(line)
-        ids: list[int] = []
-        labels: list[int] = []
-        for segment in thread_segments(row["subject"], [Turn(role, text) for role, text in row["turns"]]):
-            piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
-            ids += piece
-            labels += piece if segment.is_target else [-100] * len(piece)
-        scored.append((ids, labels))
-    return scored
-
-
-def _reference_loss(model: Any, texts: Sequence[Scored]) -> tuple[float, int]:
-    """Return (mean loss per target token, number of target tokens)."""
-    import torch
-
-    total, count = 0.0, 0
-    with torch.inference_mode():
-        for ids, labels in texts:
-            tokens = torch.tensor([list(ids)])
-            likely = model(tokens).logits[0, :-1].log_softmax(-1).gather(-1, tokens[0, 1:, None])[:, 0]
-            wanted = torch.tensor([label >= 0 for label in labels[1:]])
-            total -= float(likely[wanted].sum(dtype=torch.float64))
-            count += int(wanted.sum())
-    if not count:
-        raise ConfigError("There is no held-out text to compare the export on.")
-    return total / count, count
-
-
 def _convert(model: Any, folder: Path) -> None:
     """Let OpenVINO GenAI read the merged weights from a GGUF file and save its own form of them into `folder`."""
     import openvino_genai  # type: ignore[import-untyped,unused-ignore]  # it has stubs for half of itself
@@ -266,43 +290,3 @@ def _convert(model: Any, folder: Path) -> None:
         openvino_genai.ContinuousBatchingPipeline(str(path), no_tokenizer, scheduler, "CPU", enable_save_ov_model=True)
         for suffix in ("xml", "bin"):
             (Path(work) / f"openvino_model.{suffix}").rename(folder / f"openvino_model.{suffix}")
-
-
-def _fast_loss(key: str, folder: Path, texts: Sequence[Scored]) -> float:
-    """Return the mean loss per target token, as the engine itself computes it."""
-    longest = max(len(ids) for ids, _ in texts) + 1
-    total, count = 0.0, 0
-    with _working(Setup((Lane(key, str(folder), longest, len(texts)),), _threads(), keeps_prefixes=False)) as worker:
-        answers: list[tuple[SimpleQueue[Any], Sequence[int]]] = []
-        for ids, labels in texts:
-            items: SimpleQueue[Any] = SimpleQueue()
-            worker.send(Ask(worker.next_id(), key, list(ids), score=True), items.put)
-            answers.append((items, labels))
-        for items, labels in answers:
-            likely = items.get()
-            if isinstance(likely, ReplybenchError):
-                raise likely
-            for label, value in zip(labels[1:], likely[1:], strict=False):  # the first token has no prediction
-                if label >= 0:
-                    total, count = total - value, count + 1
-    return total / count
-
-
-def _threads() -> int:
-    import os
-
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def _working(setup: Setup) -> Any:
-    from backend.engines.fast_engine import Worker
-
-    worker = Worker(setup)
-    worker.start()
-    try:
-        if worker.problems:
-            raise ExportRefused(f"OpenVINO cannot load the export: {'; '.join(worker.problems.values())}")
-        yield worker
-    finally:
-        worker.close()

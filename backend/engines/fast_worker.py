@@ -150,7 +150,7 @@ class _Worker:
 
 
 def _news(handles: Iterable[tuple[int, Any, bool]]) -> News:
-    from openvino_genai import GenerationStatus  # type: ignore[import-untyped,unused-ignore]
+    from openvino_genai import GenerationStatus  # type: ignore[import-untyped,unused-ignore]  # as in _load
 
     news = News()
     for id_, handle, score in handles:
@@ -185,7 +185,7 @@ def _load(lane: Lane, setup: Setup) -> Any:
 
 def _tensor(ids: list[int]) -> Any:
     import numpy as np
-    import openvino  # type: ignore[import-untyped,unused-ignore]
+    import openvino  # type: ignore[import-untyped,unused-ignore]  # as in _load
 
     return openvino.Tensor(np.array([ids], dtype=np.int64))
 
