@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from backend.engines import loading
 from backend.engines.lora_batch import fuse_adapters
 from backend.engines.rows import ChooseByRow, Row, WatchRows, is_choosy
+from backend.engines.threads import processor_threads
 from backend.settings import Settings
 from replybench.embedded_model import EMBEDDED, ensure_embedded_model
 from replybench.errors import ConfigError
@@ -17,7 +19,6 @@ from replybench.lineups import Candidate
 #: PEFT's name for a row of a batch that no adapter touches.
 BASE = "__base__"
 _MIB = 2**20
-# transformers is typed in part only, hence the ignores below.
 
 
 class LocalModel:
@@ -89,25 +90,33 @@ class LocalModel:
     def _settings(self, **settings: Any) -> Any:
         from transformers import GenerationConfig
 
-        return GenerationConfig(pad_token_id=self.pad, **settings)  # type: ignore[no-untyped-call]
+        return GenerationConfig(pad_token_id=self.pad, **settings)  # type: ignore[no-untyped-call]  # untyped there
 
 
 def load(candidates: Sequence[Candidate], settings: Settings, progress: Any) -> LocalModel:
-    """Load the base that these candidates share, and their adapters.
+    """Load the base that these candidates share, and their adapters. Several threads may do so at once.
 
     Raises:
         ConfigError: something of it is not there or does not fit; names it.
     """
-    from transformers import AutoTokenizer
-
     first = candidates[0]
     device = _device(settings, first)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads or min(torch.get_num_threads(), processor_threads()))
     if first.base == EMBEDDED:
         base, revision = str(ensure_embedded_model(settings.model_cache_dir, progress)), None
     else:
         base, revision = str(first.base), first.revision
+    files = loading.weight_files(base, revision)
+    with loading.MEMORY[device].of(loading.bytes_to_load(files, first)):
+        loading.read_ahead(files or ())
+        with loading.MAKING:
+            return _put_together(base, revision, candidates, device)
+
+
+def _put_together(base: str, revision: str | None, candidates: Sequence[Candidate], device: str) -> LocalModel:
+    from transformers import AutoTokenizer
+
+    first = candidates[0]
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(base, revision=revision)
         model = _load_base(base, revision, first, device)
@@ -154,8 +163,8 @@ def _quantisation(candidate: Candidate, dtype: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 
     if candidate.quantisation == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]  # untyped there
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # untyped there
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
