@@ -352,8 +352,15 @@ class StudyList(BaseModel):
     studies: list[StudyPublic]
 
 
+#: How the check of what is not ready yet begins; after a colon it may say what it is doing.
+LOADING = "loading"
+
+
 class Health(BaseModel):
-    """GET /healthz (the process lives), GET /readyz (it can answer). `checks`: name → "ok" or what is wrong."""
+    """GET /healthz (the process lives), GET /readyz (it can answer).
+
+    `checks`: name → "ok", "loading" (or "loading: what it is doing"), or what is wrong.
+    """
 
     status: Literal["ok", "starting", "failing"]
     checks: dict[str, str] = {}

@@ -1,21 +1,29 @@
 """The truth about readiness: the database answers, and every engine of the lineup has started."""
 
+from backend.engines.base import Engine
 from backend.services.suggestions import Desk
 from db import queries
 from db.session import session_scope
-from replybench.contract import Health
+from replybench.contract import LOADING, Health
 from replybench.errors import ReplybenchError
 
 
 def readiness(desk: Desk) -> Health:
-    """Return what works and what does not."""
-    checks = {"database": _database(desk), **desk.roster.problems}
-    for engine in desk.roster.engines:
-        title = engine.describe().title
-        checks[title] = desk.roster.problems.get(title, "ok" if desk.roster.is_started else "loading")
-    if any(value not in {"ok", "loading"} for value in checks.values()):
-        return Health(status="failing", checks=checks)
-    return Health(status="starting" if "loading" in checks.values() else "ok", checks=checks)
+    """Return what works and what does not; an engine that is on its way says what it is doing."""
+    roster = desk.roster
+    checks = {"database": _database(desk), **roster.problems}
+    loading = False
+    for name, engine in roster.named_engines:
+        if name not in roster.problems:
+            checks[name] = "ok" if roster.is_started else _loading(engine)
+            loading = loading or not roster.is_started
+    is_failing = checks["database"] != "ok" or bool(roster.problems)
+    return Health(status="failing" if is_failing else "starting" if loading else "ok", checks=checks)
+
+
+def _loading(engine: Engine) -> str:
+    doing = engine.describe().doing
+    return f"{LOADING}: {doing}" if doing else LOADING
 
 
 def _database(desk: Desk) -> str:

@@ -41,13 +41,13 @@ def operations(session: Session, desk: Desk, most_unfinished: int) -> Operations
 
 def _engines(desk: Desk) -> list[EnginePublic]:
     engines = []
-    for engine in desk.roster.engines:
+    for name, engine in desk.roster.named_engines:
         info = engine.describe()
-        problem = desk.roster.problems.get(info.title)
+        problem = desk.roster.problems.get(name)
         state: Literal["ok", "loading", "failing"] = "ok" if desk.roster.is_started else "loading"
         engines.append(
             EnginePublic(
-                title=info.title,
+                title=name,
                 state="failing" if problem else state,
                 problem=problem,
                 device=info.device,

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections import Counter as Counts
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ class Seat:
 
 @dataclass
 class Roster:
-    """All seats of the lineup. `problems`: title of an engine → why it did not start."""
+    """All seats of the lineup. `problems`: name of an engine (see `named_engines`) → why it did not start."""
 
     lineup: Lineup
     seats: tuple[Seat, ...]
@@ -82,6 +83,16 @@ class Roster:
     def engines(self) -> list[Engine]:
         """The engines, each once."""
         return list({id(seat.engine): seat.engine for seat in self.seats}.values())
+
+    @property
+    def named_engines(self) -> list[tuple[str, Engine]]:
+        """The engines by their titles; where two have the same, by the candidates that they answer for, too."""
+        infos = [(engine.describe(), engine) for engine in self.engines]
+        titles = Counts(info.title for info, _ in infos)
+        return [
+            (info.title if titles[info.title] == 1 else f"{info.title} ({', '.join(info.candidates)})", engine)
+            for info, engine in infos
+        ]
 
     def by_key(self, key: str) -> Seat:
         """Return the seat with this candidate key."""
@@ -115,18 +126,17 @@ class Roster:
     async def start(self) -> None:
         """Start all engines at once; one that does not start is told by readiness and by its answers."""
 
-        async def one(engine: Engine) -> None:
+        async def one(name: str, engine: Engine) -> None:
             try:
                 await engine.start()
             except ReplybenchError as error:
-                self.problems[engine.describe().title] = error.message
-                log().error("engine_did_not_start", engine=engine.describe().title, code=error.code)
+                self.problems[name] = error.message
+                log().error("engine_did_not_start", engine=name, code=error.code)
             except Exception as error:  # whatever a model library raises must not take the others down
-                title = engine.describe().title
-                self.problems[title] = f"{title} did not start ({type(error).__name__}); the log has more."
-                log().error("engine_did_not_start", engine=title, exc_info=error)
+                self.problems[name] = f"{name} did not start ({type(error).__name__}); the log has more."
+                log().error("engine_did_not_start", engine=name, exc_info=error)
 
-        await asyncio.gather(*(one(engine) for engine in self.engines))
+        await asyncio.gather(*(one(name, engine) for name, engine in self.named_engines))
         self.is_started = True
 
     async def close(self) -> None:

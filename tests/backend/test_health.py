@@ -1,6 +1,7 @@
 """Readiness tells the truth, and settings that would be unsafe or wrong are refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,66 @@ def test_an_engine_that_did_not_start_is_told_and_takes_nobody_down(serve: Calla
         answers = {a["status"]: a for a in finished(client, asked(client)["id"])["answers"]}
         assert answers["done"]["text"] == "Good."
         assert "not loaded" in answers["failed"]["error"]["message"]
+
+
+TWINS = """
+name = "twins"
+title = "Twins"
+[[candidates]]
+key = "one"
+name = "One"
+engine = "openai"
+model = "m"
+base_url = "http://models.example/first/v1"
+[[candidates]]
+key = "two"
+name = "Two"
+engine = "openai"
+model = "m"
+base_url = "http://models.example/second/v1"
+[[candidates]]
+key = "three"
+name = "Three"
+engine = "transformers"
+base = "/first/base"
+[[candidates]]
+key = "four"
+name = "Four"
+engine = "transformers"
+base = "/second/base"
+[[candidates]]
+key = "five"
+name = "Five"
+engine = "transformers"
+base = "/second/base"
+"""
+
+
+def test_engines_of_the_same_title_have_a_line_each(serve: Callable[..., Any]) -> None:
+    with serve(TWINS) as backend, backend.client() as client:
+        checks = client.get("/readyz").json()["checks"]
+        assert checks["models.example (one)"] == checks["models.example (two)"] == "ok"
+        assert "'/first/base' could not be loaded" in checks["base (three)"]
+        assert "'/second/base' could not be loaded" in checks["base (four, five)"]
+        assert len(checks) == 5
+        shown = {engine["title"]: engine["state"] for engine in client.get("/api/operations").json()["engines"]}
+        assert shown == {
+            name: "ok" if name.startswith("models") else "failing" for name in checks if name != "database"
+        }
+
+
+def test_what_an_engine_does_before_it_is_ready_is_told(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    roster = backend.app.state.desk.roster
+    engine = roster.engines[0]
+    info = engine.describe()
+    monkeypatch.setattr(roster, "is_started", False)
+    monkeypatch.setattr(engine, "describe", lambda: replace(info, doing="Exporting 'threads'"))
+    response = httpx.get(f"{backend.url}/readyz")
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "starting",
+        "checks": {"database": "ok", "scripted": "loading: Exporting 'threads'"},
+    }
 
 
 def test_without_redaction_nothing_is_ready_and_nothing_is_stored(settings: Callable[..., Settings]) -> None:
