@@ -22,9 +22,11 @@ from typing import IO
 import httpx
 import psutil
 
+from replybench.contract import LOADING
 from replybench.errors import Conflict, Unavailable
 
 HOME = Path(".replybench")
+_TELL_EVERY_S = 5.0
 Say = Callable[[str], None]
 
 
@@ -149,6 +151,15 @@ class Service:
         except httpx.HTTPError:
             return False
 
+    def _doing(self) -> str:
+        """Return what a service says that it does while it is not ready, or nothing."""
+        try:
+            checks = httpx.get(self.health_url, timeout=2).json()["checks"].values()
+            told = [check.partition(": ")[2] for check in checks if check.startswith(f"{LOADING}: ")]
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
+            return ""  # another kind of health address
+        return f": {'; '.join(told)}" if told else ""
+
     def wait_until_healthy(self, say: Say) -> None:
         """Wait for the health address.
 
@@ -162,9 +173,9 @@ class Service:
             if self.is_dead or waited > self.patience_s:
                 what = "stopped" if self.is_dead else f"did not get ready in {self.patience_s:.0f} s"
                 raise Unavailable(f"The {self.name} {what}. The end of its log ({self.log}):\n{_tail(self.log)}")
-            if waited - told >= 5:
+            if waited - told >= _TELL_EVERY_S:
                 told = waited
-                say(f"  … waiting for the {self.name} ({waited:.0f} s)")
+                say(f"  … waiting for the {self.name} ({waited:.0f} s){self._doing()}")
             time.sleep(0.2)
 
     def stop(self, grace_s: float = 15.0) -> None:

@@ -88,6 +88,7 @@ def _services(home: Path, where: Stack, lineup: Path, backend_port: int, console
             },
             health_url=f"{where.backend_url}/readyz",
             log=home / "logs" / "backend.log",
+            patience_s=900,  # the first start exports models for the fast engine
         ),
         Service(
             name="console",

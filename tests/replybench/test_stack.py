@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from replybench import stack
 from replybench.errors import Conflict, Unavailable
 from replybench.stack import (
     Service,
@@ -83,6 +84,33 @@ def test_a_service_that_dies_at_start_is_told_with_the_end_of_its_log(tmp_path: 
         Supervisor(tmp_path, [service], quiet).running(a_stack(port)),
     ):
         pass
+
+
+LOADING_FIRST = """
+import http.server, json, sys
+answers = iter([503, 503, 503, 200])
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status = next(answers, 200)
+        self.send_response(status)
+        self.end_headers()
+        checks = {"database": "ok", "engine": "ok" if status == 200 else "loading: Exporting 'threads'"}
+        self.wfile.write(json.dumps({"checks": checks}).encode())
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
+"""
+
+
+def test_while_a_service_gets_ready_it_is_told_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "_TELL_EVERY_S", 0.0)
+    said: list[str] = []
+    service = a_service(tmp_path, a_port(), LOADING_FIRST)
+    service.start()
+    try:
+        service.wait_until_healthy(said.append)
+    finally:
+        service.stop()
+    assert any(line.endswith(" s): Exporting 'threads'") for line in said)
+    assert "waiting for the backend" in said[0]
 
 
 def test_a_service_that_is_killed_is_started_again(tmp_path: Path) -> None:
