@@ -130,7 +130,8 @@ class Candidate(SQLModel, table=True):
 
 class Suggestion(SQLModel, table=True):
     """One asking of a ticket. The process that works on it (`worker`) renews `lease_until`; when the lease has
-    run out and answers are unfinished, that process has died and they count as failed."""
+    run out and answers are unfinished, that process has died and they count as failed. `watched_at` is when somebody
+    last followed it through another process."""
 
     id: UUID = _key()
     ticket_id: UUID = Field(foreign_key="ticket.id", index=True)
@@ -139,6 +140,7 @@ class Suggestion(SQLModel, table=True):
     asked_by: UUID | None = Field(default=None, foreign_key="rater.id", index=True)
     worker: str | None = None
     lease_until: datetime | None = _maybe_time()
+    watched_at: datetime | None = _maybe_time()
     created_at: datetime = _time(index=True)
 
 

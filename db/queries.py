@@ -198,6 +198,25 @@ def progress(session: Session, suggestion_id: UUID) -> Sequence[Row[Any]]:
     ).all()
 
 
+def note_watched(session: Session, suggestion_id: UUID, every_s: float) -> None:
+    """Note that somebody follows a suggestion that another process writes; not more often than so."""
+    lately = func.now() - timedelta(seconds=every_s)
+    session.execute(
+        update(Suggestion)
+        .where(col(Suggestion.id) == suggestion_id, func.coalesce(col(Suggestion.watched_at) < lately, True))
+        .values(watched_at=func.now())
+    )
+
+
+def watched_elsewhere(session: Session, suggestion_ids: Sequence[UUID], within_s: float) -> set[UUID]:
+    """Return those of the suggestions that somebody has followed through another process within so many seconds."""
+    since = func.now() - timedelta(seconds=within_s)
+    watched = select(col(Suggestion.id)).where(
+        col(Suggestion.id).in_(suggestion_ids), col(Suggestion.watched_at) > since
+    )
+    return set(session.scalars(watched))
+
+
 def write_partial(session: Session, answer_id: UUID, written: str, first_token_at: datetime | None) -> bool:
     """Store what an unfinished answer says so far; False if it has ended."""
     result = session.execute(

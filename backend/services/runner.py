@@ -60,6 +60,11 @@ class Runner:
         return self._lease_s
 
     @property
+    def abandon_after_s(self) -> float:
+        """After how long without a watcher an unfinished suggestion is cancelled, in seconds."""
+        return self._abandon_after_s
+
+    @property
     def is_seating(self) -> bool:
         """Whether a ticket is being stored, whose answers begin in a moment."""
         return self._reserved > 0
@@ -265,11 +270,18 @@ class Runner:
 
     async def _cancel_abandoned(self) -> None:
         limit = time.monotonic() - self._abandon_after_s
-        for live in list(self._live.values()):
-            if live.left_at is not None and live.left_at < limit:
-                log().info("abandoned", suggestion=str(live.id))
-                await self._in_database(_end_as_abandoned, live.id)
-                await self.stop(live.id, AnswerStatus.CANCELLED)
+        left = [live for live in self._live.values() if live.left_at is not None and live.left_at < limit]
+        if not left:
+            return
+        ids = [live.id for live in left]
+        watched = await self._in_database(queries.watched_elsewhere, ids, self._abandon_after_s)
+        for live in left:
+            if live.id in watched:
+                live.touch()
+                continue
+            log().info("abandoned", suggestion=str(live.id))
+            await self._in_database(_end_as_abandoned, live.id)
+            await self.stop(live.id, AnswerStatus.CANCELLED)
 
     async def _in_database(self, work: Callable[..., _T], *arguments: Any) -> _T:
         def run() -> _T:

@@ -67,6 +67,7 @@ async def follow(desk: Desk, suggestion_id: UUID) -> AsyncGenerator[list[State],
                     yield moment
             await asyncio.sleep(_PAUSE_S)
         else:
+            await desk.in_database(queries.note_watched, suggestion_id, desk.runner.abandon_after_s / 4)
             await asyncio.sleep(POLL_S)
 
 

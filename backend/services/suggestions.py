@@ -164,9 +164,13 @@ def job_for(seat: Seat, ticket: Ticket, found: Sequence[Found]) -> Job:
 
 def get(session: Session, desk: Desk, suggestion_id: UUID, rater_id: UUID) -> SuggestionPublic:
     """Return a suggestion as this rater sees it."""
-    if live := desk.runner.live(suggestion_id):
+    live = desk.runner.live(suggestion_id)
+    if live:
         live.touch()
-    return views.suggestion_for(session, suggestion_id, rater_id)
+    suggestion = views.suggestion_for(session, suggestion_id, rater_id)
+    if live is None and not suggestion.is_complete:
+        queries.note_watched(session, suggestion_id, desk.runner.abandon_after_s / 4)
+    return suggestion
 
 
 def own(session: Session, rater_id: UUID, limit: int) -> SuggestionList:

@@ -170,6 +170,22 @@ def test_an_abandoned_suggestion_is_cancelled_and_a_reload_is_not(serve: Callabl
         assert "cancelled" not in _quietly(backend, reloaded["id"])
 
 
+def test_who_watches_through_another_backend_is_watching(serve: Callable[..., Any]) -> None:
+    slow = 'text = "' + "word " * 60 + '"\nchars_per_s = 60'
+    with (
+        serve(scripted(slow=slow), abandon_after_s=1.0) as writing,
+        serve(scripted(slow=slow), abandon_after_s=1.0) as other,
+        writing.client() as client,
+        other.client() as elsewhere,
+    ):
+        watched, left = asked(client), asked(client)
+        for suggestion in (watched, left):
+            _watch_briefly(client, suggestion["id"])
+        events = streamed(elsewhere, watched["id"])
+        assert [event.name for event in events][-2:] == ["answer.done", "done"]
+        assert _quietly(writing, left["id"]) == ["cancelled"]
+
+
 def test_nobody_ever_watching_is_not_abandoning(serve: Callable[..., Any]) -> None:
     slow = 'text = "' + "word " * 10 + '"\nchars_per_s = 25'
     with serve(scripted(slow=slow), abandon_after_s=0.2) as backend, backend.client() as client:
