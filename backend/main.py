@@ -84,7 +84,7 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
             roster.problems["redaction"] = "Personal data cannot be replaced (the log has the reason)."
         try:
             await asyncio.to_thread(librarian.warm)
-        except ConfigError as error:  # the words of a ticket still find passages; readiness tells what is wrong
+        except ConfigError as error:  # told by readiness
             logs.log().error("embedding_model_did_not_start", told=error.message)
             roster.problems["embedding model"] = error.message
         await roster.start()
@@ -122,6 +122,8 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
                 await loading
             await switch.close()
             await app.state.desk.roster.close()
+            if board := getattr(app.state, "results_board", None):
+                board.close()
             database.dispose()
 
     app = FastAPI(
