@@ -4,7 +4,8 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
-import db.models_queue  # noqa: F401  # importing it (and with it db.models) is what registers the tables
+import db.models_queue  # importing it (and with it db.models) is what registers the tables
+import db.models_results  # noqa: F401  # as above
 from db.session import connect
 
 
