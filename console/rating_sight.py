@@ -96,10 +96,11 @@ def left(rater: str, suggestion: SuggestionPublic) -> int | None:
     """Return how many tickets wait for the rater, once this one is rated; None before, or if it cannot be told."""
     if not suggestion.is_revealed:
         return None
-    if _LEFT_KEY not in st.session_state:
+    held: tuple[UUID, int] | None = st.session_state.get(_LEFT_KEY)
+    if held is None or held[0] != suggestion.id:
         try:
-            st.session_state[_LEFT_KEY] = state.backend().queue(rater).left
+            held = (suggestion.id, state.backend().queue(rater).left)
         except ReplybenchError:
             return None
-    known: int = st.session_state[_LEFT_KEY]
-    return known
+        st.session_state[_LEFT_KEY] = held
+    return held[1]
