@@ -86,3 +86,17 @@ def test_literal_leaves_no_markup(text: str) -> None:
     shown = literal(text)
     assert not any(mark in shown.replace("\\" + mark, "") for mark in "*_`[]()!$#:")
     assert "//" not in shown.replace("\u2060//", "")
+
+
+def test_the_next_ticket_is_the_queues_or_a_sentence_why_there_is_none(
+    backend: FakeBackend, client: BackendClient
+) -> None:
+    waiting = backend.add("nobody", SuggestionCreate(text="Queued"))
+    backend.queue = [waiting.id]
+    assert rating.next_ticket(client, "Olena") == (waiting.id, "")
+    backend.queue, backend.coming = [], 2
+    assert "2 tickets are still being answered" in rating.next_ticket(client, "Olena")[1]
+    backend.coming = 0
+    assert rating.next_ticket(client, "Olena") == (None, "Nothing is left for you in the queue.")
+    backend.away = True
+    assert "does not answer" in rating.next_ticket(client, "Olena")[1]
