@@ -1,6 +1,7 @@
 """Follow a suggestion while it is written: from memory where this process writes it, else from the database."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from replybench.contract import AnswerChanged, AnswerDelta, AnswerPublic, Answer
 
 #: How often the database is asked about answers that another process writes, in seconds.
 POLL_S = 0.5
+#: What is written within so many seconds goes out together: nobody reads faster, and an event for every token of every
+#: column would take processor time from the models that write them.
+PACE_S = 0.08
 #: Before the database is looked at again, so that a disagreement between it and memory is no busy loop.
 _PAUSE_S = 0.02
 
@@ -81,11 +85,12 @@ async def _follow_here(live: LiveSuggestion, rows: Sequence[Row[Any]]) -> AsyncG
     live.join()
     try:
         while True:
-            changed = live.changed
+            shown_at, changed = time.monotonic(), live.changed
             if _is_outdated(rows, live):
                 return
             yield _merged(rows, live)
             await changed.wait()
+            await asyncio.sleep(shown_at + PACE_S - time.monotonic())
     finally:
         live.leave()
 
