@@ -19,7 +19,7 @@ from backend.engines.base import Finished, Job
 from backend.engines.pool import make_engines, read_lineup
 from backend.engines.threads import wait_politely
 from backend.settings import Settings
-from benchmarks.fast_path import TICKETS, TOKENS
+from benchmarks.fast_path import TOKENS
 from benchmarks.figures import Figure, median_ratio
 from db.embedded import embedded_postgres
 from db.migrate import upgrade
@@ -99,10 +99,13 @@ async def _measured(settings: Settings, url: str) -> list[Figure]:
     jobs = [(engines[candidate.key], candidate) for candidate in lineup.candidates]
     through: list[tuple[float, float]] = []
     direct: list[tuple[float, float]] = []
+    lines = (ROOT / "demo" / "example-tickets.jsonl").read_text("utf-8").splitlines()
+    tickets = [json.loads(line)["text"] for line in lines]
     headers = {"Authorization": f"Bearer {_KEY}", "X-Rater": "Benchmark"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120, trust_env=False) as client:
         for number in range(ROUNDS + 1):
-            ticket = f"{TICKETS[number % len(TICKETS)]} (My order is number {number + 10}.)"
+            # The number comes first, so that no ticket finds its beginning read already.
+            ticket = f"Order {number + 10}. {tickets[number % len(tickets)]}"
             served = await _served(client, ticket)
             called = await _called(jobs, ticket)
             if number:  # the first of each is warming up
