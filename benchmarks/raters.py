@@ -1,8 +1,8 @@
 """Fifty raters scoring at once through the API, against one alone; nothing lost, nothing doubled.
 
-Each rater works through the same tickets, thinks about a second per answer (far less than people do), and sends some
-ratings twice, as a client does that did not hear the first reply. At the end the database is compared with what was
-acknowledged.
+Tickets are put into a study's queue and answered in advance. Each rater takes the next one, thinks about a second per
+answer (far less than people do), and sends some ratings twice, as a client does that did not hear the first reply. At
+the end the database is compared with what was acknowledged, and no ticket may have more raters than were wanted.
 """
 
 import asyncio
@@ -31,7 +31,9 @@ from replybench.stack import Service, own_command
 RATERS = 50
 SECONDS = 120.0
 SECONDS_ALONE = 30.0
-TICKETS = 60
+TICKETS = 150
+OVERLAP = 20
+STUDY = "benchmark"
 THINKING_S = 1.0
 SENT_TWICE = 0.05
 
@@ -49,19 +51,32 @@ script = 'text = "Answer number {number}."'
     for number in range(3)
 )
 
+_MOST_RATERS = """
+SELECT max(raters) FROM (
+    SELECT count(DISTINCT r.rater_id) AS raters FROM rating r JOIN answer a ON a.id = r.answer_id
+    GROUP BY a.suggestion_id
+) AS each
+"""
+
 Scores = dict[str, int]
+
+
+def _share(seconds: list[float], share: float) -> float:
+    """Return what `share` of the times stayed within, in milliseconds."""
+    return sorted(seconds)[min(len(seconds) - 1, int(share * len(seconds)))] * 1000
 
 
 @dataclass
 class Tally:
-    """What the raters did: acknowledged scores by (rater, answer), and how long each storing took (seconds)."""
+    """What the raters did: acknowledged scores by (rater, answer); seconds of each storing, and of each next ticket."""
 
     stored: dict[tuple[str, UUID], Scores] = field(default_factory=dict)
     took: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
 
     def at(self, share: float) -> float:
         """Return the latency that `share` of the ratings stayed within, in milliseconds."""
-        return sorted(self.took)[min(len(self.took) - 1, int(share * len(self.took)))] * 1000
+        return _share(self.took, share)
 
 
 def run() -> list[Figure]:
@@ -71,16 +86,17 @@ def run() -> list[Figure]:
         AssertionError: a rating is missing, is there twice, or is not what was sent last.
     """
     with _backend() as (url, key, database_url):
-        tickets = asyncio.run(_tickets(url, key))
-        alone = asyncio.run(_crowd(url, key, tickets, ["Alone"], SECONDS_ALONE))
+        asyncio.run(_fill_queue(url, key))
+        alone = asyncio.run(_crowd(url, key, ["Alone"], SECONDS_ALONE))
         names = [f"Rater {number}" for number in range(RATERS)]
-        crowd = asyncio.run(_crowd(url, key, tickets, names, SECONDS))
+        crowd = asyncio.run(_crowd(url, key, names, SECONDS))
         _compare(database_url, {**alone.stored, **crowd.stored})
     detail = {
         "p95 ms, fifty": crowd.at(0.95),
         "p50 ms, fifty": crowd.at(0.5),
         "p95 ms, one": alone.at(0.95),
         "p50 ms, one": alone.at(0.5),
+        "p95 ms of the next ticket, fifty": _share(crowd.waited, 0.95),
         "ratings stored by fifty": len(crowd.stored),
         "a second": len(crowd.took) / SECONDS,
         "lost": 0,
@@ -123,38 +139,37 @@ def _client(url: str, key: str, rater: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
 
 
-async def _tickets(url: str, key: str) -> list[str]:
-    """Have the tickets answered in advance; return their suggestions' ids."""
-    async with _client(url, key, "Seeder") as client:
-        found = []
-        for number in range(TICKETS):
-            asked = await client.post("/api/suggestions", json={"text": f"Question number {number}?"})
-            asked.raise_for_status()
-            found.append(asked.json()["id"])
-        for one in found:
-            await _answered(client, one)
-        return found
+async def _fill_queue(url: str, key: str) -> None:
+    """Make a study, open it, fill its queue, and wait until all its tickets are answered."""
+    async with _client(url, key, "Lead") as client:
+        wanted = {"name": STUDY, "title": "Benchmark", "overlap": OVERLAP}
+        (await client.post("/api/studies", json=wanted)).raise_for_status()
+        (await client.patch(f"/api/studies/{STUDY}", json={"is_open": True})).raise_for_status()
+        for first in range(0, TICKETS, 50):
+            tickets = [{"text": f"Question number {number}?"} for number in range(first, first + 50)]
+            (await client.post(f"/api/studies/{STUDY}/tickets", json={"tickets": tickets})).raise_for_status()
+        while (await client.get("/api/queue")).json()["coming"]:  # noqa: ASYNC110  # it happens in another process
+            await asyncio.sleep(0.5)
 
 
-async def _answered(client: httpx.AsyncClient, suggestion_id: str) -> None:
-    async with client.stream("GET", f"/api/suggestions/{suggestion_id}/events") as events:
-        async for _ in events.aiter_lines():
-            pass  # the stream ends when all answers have
-
-
-async def _crowd(url: str, key: str, tickets: list[str], names: list[str], seconds: float) -> Tally:
+async def _crowd(url: str, key: str, names: list[str], seconds: float) -> Tally:
     tally = Tally()
     end = time.monotonic() + seconds
-    await asyncio.gather(*(_rater(url, key, tickets, name, end, tally) for name in names))
+    await asyncio.gather(*(_rater(url, key, name, end, tally) for name in names))
     return tally
 
 
-async def _rater(url: str, key: str, tickets: list[str], name: str, end: float, tally: Tally) -> None:
+async def _rater(url: str, key: str, name: str, end: float, tally: Tally) -> None:
     chance = random.Random(name)  # made-up scores, the same in every run
-    own = chance.sample(tickets, len(tickets))
     async with _client(url, key, name) as client:
-        for one in own:
-            shown = await client.get(f"/api/suggestions/{one}")
+        while time.monotonic() < end:
+            began = time.perf_counter()
+            given = await client.post("/api/queue/next", json={"study": STUDY})
+            given.raise_for_status()
+            tally.waited.append(time.perf_counter() - began)
+            if given.json()["suggestion_id"] is None:
+                return
+            shown = await client.get(f"/api/suggestions/{given.json()['suggestion_id']}")
             shown.raise_for_status()
             for answer in shown.json()["answers"]:
                 await asyncio.sleep(chance.expovariate(1 / THINKING_S))
@@ -180,6 +195,7 @@ def _compare(database_url: str, acknowledged: dict[tuple[str, UUID], Scores]) ->
             text("SELECT rater.name, rating.answer_id, rating.scores FROM rating JOIN rater ON rater.id = rater_id")
         ).all()
         changed = connection.execute(text("SELECT count(*) FROM rating_revision")).scalar_one()
+        most = connection.execute(text(_MOST_RATERS)).scalar_one()
     engine.dispose()
     there = {(row.name, row.answer_id): row.scores for row in rows}
     lost = acknowledged.keys() - there.keys()
@@ -187,3 +203,4 @@ def _compare(database_url: str, acknowledged: dict[tuple[str, UUID], Scores]) ->
     assert len(rows) == len(there) == len(acknowledged), "a rating is stored twice"
     assert there == acknowledged, "a rating is not what was sent"
     assert changed == 0, "a rating that was sent twice counts as a change"
+    assert most <= OVERLAP, f"a ticket has {most} raters, and {OVERLAP} were wanted"
