@@ -38,6 +38,7 @@ class TransformersEngine:
         self._waiting: deque[Any] = deque()
         self._arrived = threading.Condition()
         self._running = 0
+        self._doing = ""
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
@@ -81,6 +82,7 @@ class TransformersEngine:
             adapters=adapters,
             candidates=tuple(candidate.key for candidate in self._candidates),
             waiting=len(self._waiting) + self._running,
+            doing=self._doing,
         )
 
     async def close(self) -> None:
@@ -103,13 +105,15 @@ class TransformersEngine:
         from backend.engines.prompt_tokens import PromptEncoder
 
         began = time.monotonic()
-        log().info("model_loading", base=self._title)
-        model = load(self._candidates, self._settings, lambda line: log().info("model_loading", progress=line))
+        self._tell(f"Loading {self._title}")
+        model = load(self._candidates, self._settings, self._tell)
         encoder = PromptEncoder(model.tokenizer)
         for candidate in self._candidates:
             encoder.check(candidate.prompt, candidate.key)
         self._model, self._encoder = model, encoder
+        self._tell(f"Warming {self._title} up")
         self._warm_up()
+        self._doing = ""
         base, adapters = model.memory_mib()
         log().info(
             "model_ready",
@@ -118,6 +122,10 @@ class TransformersEngine:
             took_s=round(time.monotonic() - began, 1),
             memory_mib=round(base + sum(adapters.values())),
         )
+
+    def _tell(self, line: str) -> None:
+        self._doing = line
+        log().info("model_loading", progress=line)
 
     def _warm_up(self) -> None:
         """Write two tokens with everything in one batch: the first forward pass is always slow."""
