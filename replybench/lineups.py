@@ -15,6 +15,8 @@ from replybench.errors import ConfigError
 from replybench.prompts import SYSTEM_PROMPT, PromptFormat
 
 Engine = Literal["transformers", "openai", "fast", "scripted"]
+#: The longest answer that a candidate may write.
+MOST_TOKENS = 4096
 
 
 class Strict(BaseModel):
@@ -26,7 +28,7 @@ class Strict(BaseModel):
 class Generation(Strict):
     """How a candidate writes. Temperature 0 is greedy and deterministic."""
 
-    max_new_tokens: int = Field(default=192, ge=1, le=4096)
+    max_new_tokens: int = Field(default=192, ge=1, le=MOST_TOKENS)
     temperature: float = Field(default=0.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     repetition_penalty: float = Field(default=1.0, ge=1, le=2)

@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from replybench.lineups import MOST_TOKENS
+
 _Text = Annotated[str, Field(max_length=200_000)]
+_Stop = Annotated[str, Field(max_length=200)]
 
 
 class Part(BaseModel):
@@ -41,20 +44,25 @@ class ChatCompletionRequest(BaseModel):
     messages: list[Message] = Field(min_length=1, max_length=500)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1, le=4096)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=4096)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: str | list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
+    stop: _Stop | list[_Stop] | None = None
     n: Literal[1] | None = None
 
     @property
     def stops(self) -> list[str]:
-        """The texts at which to stop."""
-        if self.stop is None:
-            return []
-        return [self.stop] if isinstance(self.stop, str) else self.stop
+        """The texts at which to stop. Empty ones, which some harnesses send, are none."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [text for text in given if text]
+
+    @property
+    def most_tokens(self) -> int | None:
+        """How long the answer may be, by either name; harnesses ask for far more than any candidate writes."""
+        wanted = self.max_completion_tokens or self.max_tokens
+        return None if wanted is None else min(wanted, MOST_TOKENS)
 
 
 class CompletionUsage(BaseModel):

@@ -58,7 +58,7 @@ def _conversation(messages: list[Message]) -> tuple[tuple[Turn, ...], str | None
 def _generation(seat: Seat, body: ChatCompletionRequest) -> Generation:
     own = seat.candidate.generation
     wanted = {
-        "max_new_tokens": body.max_completion_tokens or body.max_tokens,
+        "max_new_tokens": body.most_tokens,
         "temperature": body.temperature,
         "top_p": body.top_p,
         "seed": body.seed,

@@ -9,6 +9,8 @@ import httpx
 import openai
 import pytest
 
+from replybench.lineups import MOST_TOKENS
+from replybench.openai_contract import ChatCompletionRequest
 from tests.backend.conftest import API_KEY, Backend, scripted, wait_until
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -58,6 +60,46 @@ def test_parts_and_system_messages_are_understood(client: openai.OpenAI) -> None
         {"role": "user", "content": "And now?"},
     ]
     assert client.chat.completions.create(model="quick", messages=messages).choices[0].message.content
+
+
+#: What others' programs sent, to the letter: lm-eval 0.4.13 (`local-chat-completions`) and promptfoo 0.123.1.
+SENT = {
+    "lm-eval": {
+        "messages": [{"role": "user", "content": "I forgot my password.", "type": "text"}],
+        "model": "steady", "max_tokens": 64, "temperature": 0, "stop": ["\n\n"], "seed": 1234,
+    },
+    "lm-eval, a task of long answers": {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello", "type": "text"}],
+        "model": "steady", "max_tokens": 32768, "temperature": 0.0, "stop": [], "seed": 1234, "top_p": 0.95,
+    },
+    "promptfoo": {
+        "model": "steady", "messages": [{"role": "user", "content": "I forgot my password."}],
+        "max_tokens": 1024, "temperature": 0,
+    },
+    "promptfoo, with more of its settings": {
+        "model": "steady", "messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": 160,
+        "temperature": 0, "seed": 7, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0, "stop": [""],
+        "logprobs": False, "user": "somebody", "metadata": {"run": "1"}, "store": False,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", SENT.values(), ids=SENT.keys())
+def test_what_harnesses_send_is_answered(backend: Backend, body: dict[str, Any]) -> None:
+    response = httpx.post(
+        f"{backend.url}/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {API_KEY}"}
+    )
+    assert response.status_code == 200, response.text
+    [choice] = response.json()["choices"]
+    assert (choice["index"], choice["message"]["content"]) == (0, "Steady words, one after another.")
+    assert response.json()["usage"]["completion_tokens"] == 5
+
+
+def test_no_answer_is_longer_than_a_candidate_may_write() -> None:
+    asked = ChatCompletionRequest(model="quick", messages=HELLO, max_tokens=32768)
+    assert asked.most_tokens == MOST_TOKENS
+    assert ChatCompletionRequest(model="quick", messages=HELLO, max_completion_tokens=7, max_tokens=9).most_tokens == 7
+    assert ChatCompletionRequest(model="quick", messages=HELLO).most_tokens is None
 
 
 @pytest.mark.parametrize(
