@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
 
 from backend.results import statistics
 from backend.results.compare import ERROR
@@ -26,7 +26,8 @@ def rubric_scores(rng: np.random.Generator, n: int, k: int, raters: int = 1) -> 
     hardness = rng.normal(0, 0.6, (n, 1, 1, 1))
     quality = rng.normal(0, 0.8, (n, k, 1, 1))
     scores = np.clip(np.round(rng.normal(3.3 + hardness + quality, 0.8, (n, k, raters, 4))), 1, 5)
-    return scores @ WEIGHTS
+    weighted: Scores = scores @ WEIGHTS
+    return weighted
 
 
 def three(rng: np.random.Generator, n: int) -> Scores:

@@ -142,7 +142,7 @@ class _LlamaCpp:
     """llama.cpp's own server, one per model, asked one after another; the same weights, the same groups of 8 bits."""
 
     def __init__(self, asked: list[Candidate]) -> None:
-        import xllamacpp
+        import xllamacpp  # type: ignore[import-untyped]  # ships no types
 
         from backend.engines.export import _load
         from backend.engines.gguf_file import write_gguf

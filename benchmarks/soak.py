@@ -79,7 +79,8 @@ def soak(minutes: float) -> list[Figure]:
 
 
 def _measured(backend: Backend, console: Process, url: str, minutes: float) -> list[Figure]:
-    load, stopping, visits = Load([backend.url], raters=6), threading.Event(), []
+    load, stopping = Load([backend.url], raters=6), threading.Event()
+    visits: list[float] = []
     visitor = threading.Thread(target=visit, args=(url, stopping, visits))
     backend_mib: list[float] = []
     console_mib: list[float] = []

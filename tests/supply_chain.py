@@ -53,7 +53,7 @@ def normal(name: str) -> str:
 
 def licence(package: Distribution) -> str:
     """Return a package's licence in its own words; empty if it says none."""
-    facts = package.metadata
+    facts: Any = package.metadata  # an email.Message, whatever its stub says
     if known := KNOWN.get(normal(facts["Name"])):
         return known
     if expression := facts.get("License-Expression"):

@@ -15,7 +15,8 @@ class Event:
 
 
 def read_events(response: httpx.Response) -> Iterator[Event]:
-    name, data = "message", []
+    name = "message"
+    data: list[str] = []
     for line in response.iter_lines():
         if line == "" and data:
             yield Event(name, json.loads("\n".join(data)))

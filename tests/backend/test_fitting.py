@@ -10,7 +10,7 @@ from backend.engines.fitting import Ruler, fit
 from backend.engines.prompt_tokens import PromptEncoder
 from replybench.errors import ConfigError
 from replybench.lineups import Candidate
-from replybench.prompts import PromptFormat, Turn, study_prompt
+from replybench.prompts import PromptFormat, Role, Turn, study_prompt
 from tests.backend.tiny_models import make_tokenizer
 
 RULER: Ruler[str] = Ruler(
@@ -23,7 +23,7 @@ def candidate(prompt: PromptFormat = PromptFormat.STUDY, system: str = "Be kind.
 
 
 def job(*turns: str, subject: str = "Refund", sources: tuple[str, ...] = (), **others: Any) -> Job:
-    roles = ("customer", "agent")
+    roles: tuple[Role, Role] = ("customer", "agent")
     placed = tuple(Turn(roles[(index + len(turns) + 1) % 2], text) for index, text in enumerate(turns))
     return Job(candidate(**others), subject, placed, sources)
 

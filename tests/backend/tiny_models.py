@@ -29,7 +29,8 @@ def make_tokenizer(folder: Path, vocabulary: int = 400) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     raw.train_from_iterator(CORPUS, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|end|>", pad_token="<|end|>")
+    make: Any = PreTrainedTokenizerFast  # untyped
+    tokenizer = make(tokenizer_object=raw, eos_token="<|end|>", pad_token="<|end|>")
     tokenizer.chat_template = CHAT
     tokenizer.save_pretrained(folder)
     return tokenizer
@@ -83,5 +84,5 @@ def make_adapter(base: Path, folder: Path, seed: int, rank: int = 8) -> Path:
     config = LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False
     )
-    get_peft_model(model, config).save_pretrained(folder)
+    get_peft_model(model, config).save_pretrained(str(folder))
     return folder

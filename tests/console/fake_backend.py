@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid4
 
@@ -154,7 +155,7 @@ class FakeBackend(httpx.BaseTransport):
     def _finish_one(self, suggestion_id: UUID, index: int) -> AnswerPublic:
         answer = self.suggestions[suggestion_id].answers[index]
         if self.texts[index]:
-            change = {"status": AnswerStatus.DONE, "text": self.texts[index]}
+            change: dict[str, Any] = {"status": AnswerStatus.DONE, "text": self.texts[index]}
         else:
             wrong = ErrorPublic(code="timeout", message="The model took too long. Ask again.")
             change = {"status": AnswerStatus.FAILED, "error": wrong}

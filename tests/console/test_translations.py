@@ -25,7 +25,7 @@ def test_placeholders_survive_translation(language: str) -> None:
         forms = message.string if isinstance(message.string, (list, tuple)) else [message.string]
         sources = message.id if isinstance(message.id, (list, tuple)) else [message.id]
         for form in forms if message.id and message.string else []:
-            assert set(re.findall(r"\{\w*\}", form)) == set(re.findall(r"\{\w*\}", sources[-1])), message.id
+            assert set(re.findall(r"\{\w*\}", form or "")) == set(re.findall(r"\{\w*\}", sources[-1] or "")), message.id
 
 
 def test_ukrainian_is_taken_from_the_catalogue() -> None:

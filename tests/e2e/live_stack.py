@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright
 
@@ -93,6 +94,7 @@ def _services(folder: Path, lineup: Path, database_url: str) -> LiveStack:
         },
         health_url=f"{backend_url}/readyz",
         log=folder / "backend.log",
+        patience_s=900,  # the first start exports models for the fast engine
     )
     console = Service(
         name="console",
@@ -143,7 +145,12 @@ def pages_of(browser: Browser, stack: LiveStack) -> Iterator[Callable[..., Page]
             strangers.append(url)
 
     def open_page(
-        path: str = "/", *, width: int = 1440, height: int = 900, locale: str = "en-GB", scheme: str = "light"
+        path: str = "/",
+        *,
+        width: int = 1440,
+        height: int = 900,
+        locale: str = "en-GB",
+        scheme: Literal["light", "dark"] = "light",
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme, timezone_id="Europe/Kyiv"

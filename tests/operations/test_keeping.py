@@ -3,8 +3,10 @@
 import json
 import stat
 import zipfile
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -34,7 +36,7 @@ RATING = {
 }
 
 
-async def lived_in(client: httpx.AsyncClient, ticket: dict[str, object] = TICKET) -> dict[str, object]:
+async def lived_in(client: httpx.AsyncClient, ticket: Mapping[str, Any] = TICKET) -> dict[str, Any]:
     """Ask, rate, and rate otherwise, as a person would."""
     olena = bearer(FIRST_KEY, "Olena Quokka-Rater")
     made = (await client.post("/api/suggestions", json=ticket, headers=olena)).json()

@@ -11,6 +11,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import openapi
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -51,6 +52,7 @@ def test_every_endpoint_keeps_what_the_openapi_promises(served: str) -> None:
     schema = openapi.from_url(f"{served}/openapi.json")
     walked, statuses = 0, set()
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
         operation = found.ok()
         for mode in GenerationMode:
             cases = operation.as_strategy(generation_mode=mode)

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from replybench.errors import ConfigError
 TOKEN = {"iss": "https://id.example", "sub": "42", "name": "Olena  Koval", "email": "Olena@Example.org"}
 
 
-def settings(**values: object) -> ConsoleSettings:
+def settings(**values: Any) -> ConsoleSettings:
     return ConsoleSettings(_env_file=None, **values)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
 
 from backend.results.compare import ERROR
 from backend.results.sequence import Histogram, excludes_zero
@@ -18,7 +18,8 @@ def ordinal(rng: np.random.Generator, n: int) -> np.ndarray:
     """Weighted scores of three equal candidates on the rubric; answers to one ticket resemble each other."""
     hardness = rng.normal(0, 0.6, (n, 1, 1))
     scores = np.clip(np.round(rng.normal(3.3 + hardness, 1.1, (n, 3, 4))), 1, 5)
-    return scores @ np.array([0.45, 0.2, 0.2, 0.15])
+    weighted: np.ndarray = scores @ np.array([0.45, 0.2, 0.2, 0.15])
+    return weighted
 
 
 def mostly_ties(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from db import queries_results as queries
 from db.models import Answer, Candidate, Rating, Study, Suggestion, Ticket
 from db.models import Rater as Person
 from db.session import session_scope
+from replybench.contract import AnswerStatus, Source
 from tests.results.studies import four, write_study
 
 TICKETS, RATERS, ROUNDS = 8, 4, 20
@@ -21,14 +22,16 @@ def prepare(session: Session) -> None:
     study = write_study(session, [])
     candidates = [Candidate(fingerprint=key, key=key, name=key, engine="scripted") for key in ("a", "b")]
     people = [Person(name=f"r{i}", name_key=f"r{i}") for i in range(RATERS)]
-    tickets = [Ticket(text=f"t{i}", text_sha256=f"t{i}", source="console") for i in range(TICKETS)]
+    tickets = [Ticket(text=f"t{i}", text_sha256=f"t{i}", source=Source.CONSOLE) for i in range(TICKETS)]
     session.add_all([*candidates, *people, *tickets])
     session.flush()
     for ticket in tickets:
         asked = Suggestion(ticket_id=ticket.id, study_id=study.id, lineup="test")
         session.add(asked)
         session.flush()
-        session.add_all([Answer(suggestion_id=asked.id, candidate_id=c.id, status="done") for c in candidates])
+        session.add_all(
+            [Answer(suggestion_id=asked.id, candidate_id=c.id, status=AnswerStatus.DONE) for c in candidates]
+        )
 
 
 def rate(engine: Engine, number: int) -> None:

@@ -36,7 +36,9 @@ def fill(engine: Engine, tickets: int = 3) -> None:
 
 def told(made: AppTest) -> str:
     return " ".join(
-        element.value for kind in ("subheader", "markdown", "caption", "info") for element in made.get(kind)
+        element.value  # type: ignore[union-attr]  # these kinds are elements and no blocks
+        for kind in ("subheader", "markdown", "caption", "info")
+        for element in made.get(kind)
     )
 
 

@@ -12,7 +12,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import load_workbook  # type: ignore[import-untyped]  # ships no types
 from sqlmodel import Session, select
 
 from backend.results import report, service

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
 
 from backend.results import agreement, statistics
 from backend.results.sequence import Histogram, excludes_zero, interval, lower_bound, tickets_needed
@@ -120,7 +120,7 @@ def test_friedman_has_no_answer_for_two_or_for_all_ties() -> None:
 
 
 def test_holm_is_statsmodels_and_leaves_out_what_is_not() -> None:
-    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # ships no types
 
     values = [0.01, 0.04, 0.03, 0.005]
     assert statistics.holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))

@@ -43,7 +43,7 @@ def direct(engine: Engine, view: View | None = None, name: str = "pilot") -> dic
 
 
 def _keyed(rows: list[Tally]) -> dict[tuple[str, ...], tuple[float, ...]]:
-    keyed = {(r.kind, r.a, r.b, r.c): (r.n, r.s, r.q) for r in rows}
+    keyed: dict[tuple[str, ...], tuple[float, ...]] = {(r.kind, r.a, r.b, r.c): (r.n, r.s, r.q) for r in rows}
     assert len(keyed) == len(rows), "a key was given twice"
     return keyed
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -83,7 +84,7 @@ def test_it_streams_into_a_column_and_its_death_is_that_columns_failure_alone(
     settings = make_settings(database_url, tmp_path, lineup(url, base, tokens=400))
     with serving(settings) as backend, backend.client() as client:
 
-        def answers(id_: str) -> dict[str, dict[str, object]]:
+        def answers(id_: str) -> dict[str, dict[str, Any]]:
             found = client.get(f"/api/suggestions/{id_}").json()["answers"]
             return {"beside" if answer["text"].startswith("I am") else "remote": answer for answer in found}
 

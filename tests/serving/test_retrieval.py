@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session
@@ -181,7 +182,12 @@ def test_sources_stand_beside_the_grounded_answer_alone(database_url: str, tmp_p
     with serving(make_settings(database_url, tmp_path, GROUNDED)) as backend, backend.client() as client:
         engine = backend.app.state.desk.roster.seats[0].engine
         stream = engine.stream
-        engine.stream = lambda job: seen.append(job) or stream(job)
+
+        def watched(job: Job) -> Any:
+            seen.append(job)
+            return stream(job)
+
+        engine.stream = watched
         with session_scope(backend.database) as session:
             replace_passages(
                 session, [NewPassage(i, 0, t, f"https://help/{i}", "en", x) for i, (t, x) in ARTICLES.items()]

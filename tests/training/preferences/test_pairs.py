@@ -139,7 +139,7 @@ def test_outcomes_label_the_last_answer() -> None:
             Turn("customer", "e"),
         )
         common = {"subject": "", "outcome_rule": "r", "language": "en", "category": None, "split": "heldout"}
-        return Thread(id=str(outcome), turns=turns, outcome=outcome, group="g", **common)  # type: ignore[arg-type]
+        return Thread(id=str(outcome), turns=turns, outcome=outcome, group="g", **common)
 
     found = from_threads([thread("success"), thread("failure"), thread("unknown")])
     assert [(label.answer, label.is_good, label.split) for label in found] == [

@@ -202,7 +202,7 @@ def test_a_mapping_brings_other_data_in(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "articles.jsonl").write_text("")
-    turns = [
+    turns: list[dict[str, Any]] = [
         {
             "id": "q1",
             "role": "customer",
