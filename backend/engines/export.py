@@ -10,10 +10,10 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -115,7 +115,9 @@ class ExportProcess:
 
 
 def _export(candidate: Candidate, cache_dir: Path, threads: int | None) -> ExportReport:
-    return export_candidate(candidate, cache_dir, threads=threads)
+    with _turn(cache_dir):  # while it waited for its turn, another process may have made it
+        made = read_report(candidate, cache_dir)
+        return made or _make(candidate, cache_dir, None, PROBE_NAME, threads, lambda _: None)
 
 
 def ensure_exported(
@@ -187,13 +189,36 @@ def export_candidate(
             of it is kept then.
         ConfigError: base or adapter cannot be loaded.
     """
+    with _turn(cache_dir):
+        return _make(candidate, cache_dir, held_out, texts if held_out is not None else PROBE_NAME, threads, progress)
+
+
+@contextmanager
+def _turn(cache_dir: Path) -> Iterator[None]:
+    """Let one process at a time export into this cache; clean up after one that was killed in it."""
+    import fcntl  # not on Windows, where nothing else of the stack runs either
+
+    exports = cache_dir / "fast"
+    exports.mkdir(parents=True, exist_ok=True)
+    with (cache_dir / "fast.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in exports.glob(".*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def _make(
+    candidate: Candidate,
+    cache_dir: Path,
+    held_out: Sequence[Scored] | None,
+    texts: str,
+    threads: int | None,
+    progress: Progress,
+) -> ExportReport:
     began = time.monotonic()
     folder = export_folder(candidate, cache_dir)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     model, tokenizer = _load(candidate, cache_dir, progress)
-    if held_out is None:
-        held_out, texts = probe(tokenizer), PROBE_NAME
-    held_out = enough(held_out)
+    held_out = enough(probe(tokenizer) if held_out is None else held_out)
     progress("Taking the reference loss")
     reference, count = reference_loss(model, held_out)
     if candidate.adapter:

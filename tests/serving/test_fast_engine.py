@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.engines import export
+from backend.engines import export, threads
 from backend.engines.base import EngineFailure, Finished, Job
-from backend.engines.export import ExportRefused, export_candidate, read_report
+from backend.engines.export import ExportProcess, ExportRefused, ExportReport, export_candidate, read_report
 from backend.engines.fast_engine import FastEngine
 from backend.engines.pool import make_engines, read_lineup
+from backend.engines.threads import processor_threads
 from backend.engines.transformers_engine import TransformersEngine
 from backend.settings import Settings
 from replybench.errors import Busy, ConfigError
@@ -112,6 +114,73 @@ def test_an_export_that_is_worse_is_refused_and_not_kept(
         export_candidate(candidate(home), tmp_path)
     assert read_report(candidate(home), tmp_path) is None
     assert not list((tmp_path / "fast").iterdir())
+
+
+def test_two_who_need_the_same_export_make_it_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two backends that start at once, say. What a killed one left behind goes, too."""
+    made: list[ExportReport] = []
+    make = export._make
+
+    def counted(*arguments: Any) -> ExportReport:
+        made.append(make(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(export, "_make", counted)
+    (tmp_path / "fast" / ".half-made").mkdir(parents=True)
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: export._export(candidate(home), tmp_path, 1), range(2)))
+    assert reports == made * 2
+    assert [path.name for path in (tmp_path / "fast").iterdir()] == [Path(made[0].folder).name]
+
+
+def end_at_once(*_: Any) -> None:
+    os._exit(9)
+
+
+def test_a_process_that_dies_while_it_exports_is_that_candidates_failure_alone(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExportProcess() as process:
+        with monkeypatch.context() as patch, pytest.raises(ExportRefused, match="ended before it was done"):
+            patch.setattr(export, "_export", end_at_once)
+            process.export(candidate(home), settings.model_cache_dir)
+        assert process.export(candidate(home), settings.model_cache_dir).difference < 0.01
+
+
+def test_another_base_in_the_same_folder_is_another_export(tmp_path: Path) -> None:
+    make_llama(tmp_path / "base")
+    wanted = candidate(tmp_path, "base")
+    before = export.export_folder(wanted, tmp_path)
+    assert export.export_folder(wanted, tmp_path) == before
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"trained again")
+    assert export.export_folder(wanted, tmp_path) != before
+
+
+async def test_what_keeps_it_from_being_ready_is_told(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FastEngine([candidate(home)], settings)
+    seen: list[str] = []
+
+    def exporting(_: Candidate, __: Path, progress: Any, ___: Any) -> Any:
+        progress("Exporting 'one'")
+        seen.append(engine.describe().doing)
+        raise ConfigError("It cannot be exported.")
+
+    monkeypatch.setattr(export, "ensure_exported", exporting)
+    with pytest.raises(ConfigError, match="cannot be exported"):
+        await engine.start()
+    assert seen == ["Exporting 'one'"]
+
+
+def test_threads_are_what_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "_QUOTA", tmp_path / "cpu.max")
+    assert processor_threads() == 8, "no limit is known"
+    for quota, expected in (("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("990000 100000", 8)):
+        (tmp_path / "cpu.max").write_text(f"{quota}\n", "utf-8")
+        assert processor_threads() == expected
+    assert processor_threads(3) == 3
 
 
 def test_a_kind_of_model_that_the_engine_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
