@@ -62,11 +62,11 @@ def test_parts_and_system_messages_are_understood(client: openai.OpenAI) -> None
     assert client.chat.completions.create(model="quick", messages=messages).choices[0].message.content
 
 
-#: What others' programs sent, to the letter: lm-eval 0.4.13 (`local-chat-completions`) and promptfoo 0.123.1.
+#: What lm-eval 0.4.13 (`local-chat-completions`) and promptfoo 0.123.1 sent, and what other settings make them send.
 SENT = {
     "lm-eval": {
-        "messages": [{"role": "user", "content": "I forgot my password.", "type": "text"}],
-        "model": "steady", "max_tokens": 64, "temperature": 0, "stop": ["\n\n"], "seed": 1234,
+        "messages": [{"role": "user", "content": "I forgot my password."}],
+        "model": "steady", "max_tokens": 64, "temperature": 0.0, "stop": ["\n\n"], "seed": 1234,
     },
     "lm-eval, a task of long answers": {
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello", "type": "text"}],
