@@ -27,7 +27,7 @@ from db.session import connect
 from replybench.prompts import Turn
 from tests.faults.stack import free_port
 
-ROUNDS = 7
+ROUNDS = {"fast": 7, "transformers": 4}
 ROOT = Path(__file__).resolve().parent.parent
 _KEY = "the-key-of-this-benchmark"
 _START_S = 300.0
@@ -36,24 +36,29 @@ _START_S = 300.0
 def run() -> list[Figure]:
     """Measure in turn, a ticket a round: the same lineup in a backend process, and its engines called here.
 
-    Both have their models in memory, and one of the two is idle at any moment. The lineup is the demo's; each answer
-    has at most TOKENS tokens, and greedy writing makes both write the same ones.
+    Both have their models in memory, and one of the two is idle at any moment. The lineup is the demo's, on either local
+    engine; each answer has at most TOKENS tokens, and greedy writing makes both write the same ones.
     """
     wait_politely()
+    return [figure for engine in ROUNDS for figure in _of(engine)]
+
+
+def _of(engine_name: str) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="replybench-bench-", ignore_cleanup_errors=True) as folder:
-        lineup = _shortened(Path(folder))
+        lineup = _shortened(Path(folder), engine_name)
         with embedded_postgres(Path(folder) / "postgres") as database_url:
             engine = connect(database_url)
             upgrade(engine)
             engine.dispose()
             settings = Settings(_env_file=None, database_url=database_url, api_key=_KEY, lineup=lineup)
             with _backend(settings, Path(folder)) as url:
-                return asyncio.run(_measured(settings, url))
+                return asyncio.run(_measured(settings, url, engine_name))
 
 
-def _shortened(folder: Path) -> Path:
-    """Return a copy of the demo's lineup whose answers end at TOKENS tokens."""
+def _shortened(folder: Path, engine: str) -> Path:
+    """Return a copy of the demo's lineup on this engine, whose answers end at TOKENS tokens."""
     text = (ROOT / "lineups" / "demo.toml").read_text("utf-8").replace("../demo/", f"{ROOT}/demo/")
+    text = text.replace('engine = "fast"', f'engine = "{engine}"')
     path = folder / "demo.toml"
     path.write_text(text.replace("max_new_tokens = 160", f"max_new_tokens = {TOKENS}"), "utf-8")
     return path
@@ -92,7 +97,7 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError("the backend did not become ready")
 
 
-async def _measured(settings: Settings, url: str) -> list[Figure]:
+async def _measured(settings: Settings, url: str, engine_name: str) -> list[Figure]:
     lineup = read_lineup(settings)
     engines = make_engines(lineup, settings)
     await asyncio.gather(*(engine.start() for engine in {id(e): e for e in engines.values()}.values()))
@@ -103,7 +108,7 @@ async def _measured(settings: Settings, url: str) -> list[Figure]:
     tickets = [json.loads(line)["text"] for line in lines]
     headers = {"Authorization": f"Bearer {_KEY}", "X-Rater": "Benchmark"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120, trust_env=False) as client:
-        for number in range(ROUNDS + 1):
+        for number in range(ROUNDS[engine_name] + 1):
             # The number comes first, so that no ticket finds its beginning read already.
             ticket = f"Order {number + 10}. {tickets[number % len(tickets)]}"
             served = await _served(client, ticket)
@@ -116,8 +121,8 @@ async def _measured(settings: Settings, url: str) -> list[Figure]:
     firsts, totals = ([pair[i] for pair in through] for i in (0, 1))
     bare_firsts, bare_totals = ([pair[i] for pair in direct] for i in (0, 1))
     return [
-        _figure("time to three complete answers: through the service / engines called directly", totals, bare_totals),
-        _figure("time to first token: through the service / engines called directly", firsts, bare_firsts),
+        _figure(f"{engine_name}: time to three complete answers, through the service / directly", totals, bare_totals),
+        _figure(f"{engine_name}: time to first token, through the service / directly", firsts, bare_firsts),
     ]
 
 
