@@ -36,8 +36,8 @@ _START_S = 300.0
 def run() -> list[Figure]:
     """Measure in turn, a ticket a round: the same lineup in a backend process, and its engines called here.
 
-    Both have their models in memory, and one of the two is idle at any moment. The lineup is the demo's, on either local
-    engine; each answer has at most TOKENS tokens, and greedy writing makes both write the same ones.
+    Both have their models in memory, and one of the two is idle at any moment. The lineup is the demo's, on either
+    local engine; each answer has at most TOKENS tokens, and greedy writing makes both write the same ones.
     """
     wait_politely()
     return [figure for engine in ROUNDS for figure in _of(engine)]
