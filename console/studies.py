@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from console import state
-from console.i18n import _, ngettext, number
+from console.i18n import _, ngettext
 from replybench.contract import FlagList, FlagPublic, LineupPublic, StudyPublic
 from replybench.errors import Unavailable
 from replybench.queue_contract import (
@@ -120,7 +120,7 @@ def share_done(queue: QueueProgress) -> int:
     return 100 * queue.complete // queue.tickets if queue.tickets else 0
 
 
-def rater_rows(raters: list[RaterProgress]) -> list[Mapping[str, str | int]]:
+def rater_rows(raters: list[RaterProgress]) -> list[Mapping[str, str | int | None]]:
     """Return a row for each rater."""
     return [
         {
@@ -128,7 +128,7 @@ def rater_rows(raters: list[RaterProgress]) -> list[Mapping[str, str | int]]:
             _("Tickets rated"): rater.rated,
             _("Tickets skipped"): rater.skipped,
             _("In hand"): rater.holding,
-            _("Seconds per ticket (median)"): "–" if rater.seconds is None else number(rater.seconds, 0),
+            _("Seconds per ticket (median)"): None if rater.seconds is None else round(rater.seconds),
         }
         for rater in raters
     ]

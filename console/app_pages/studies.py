@@ -63,7 +63,7 @@ def _choose(by_name: dict[str, StudyPublic]) -> None:
         key=_STUDY,
         format_func=lambda name: f"{by_name[name].title} · {_state(by_name[name])}",
         on_change=lambda: st.query_params.from_dict({"study": st.session_state[_STUDY]}),
-        width=420,
+        width=560,
     )
 
 

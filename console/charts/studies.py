@@ -29,14 +29,14 @@ def queue(places: Sequence[Place], title: str, subtitle: str) -> go.Figure:
                 x=[place.tickets],
                 y=[""],
                 orientation="h",
-                name=f"{place.label}: {place.tickets}",
+                name=place.label,
                 marker={"color": _COLOURS[place.key]},
                 text=[place.tickets],
                 textposition="inside",
                 insidetextanchor="middle",
                 hovertemplate="%{x}<extra>" + place.label + "</extra>",
             )
-    style.finish(figure, title, subtitle, height=170, legend=True)
+    style.finish(figure, title, subtitle, height=150, legend=True)
     figure.update_layout(barmode="stack")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)

@@ -108,7 +108,7 @@ def test_progress_is_a_picture_with_the_same_in_words(shown: Callable[[], AppTes
     assert len(charts) == 2
     words = " ".join(caption.value for caption in page.caption).replace("\\", "")
     assert "10 tickets: 4 rated by as many as wanted, 1 rated, more raters wanted" in words
-    assert list(page.dataframe[0].value.iloc[0]) == ["Olena", 5, 1, 1, "42"]
+    assert list(page.dataframe[0].value.iloc[0]) == ["Olena", 5, 1, 1, 42]
     assert "2 raters per ticket" in words
 
 

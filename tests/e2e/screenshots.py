@@ -131,21 +131,22 @@ def curves(stack: LiveStack) -> None:
     engine = connect(stack.database_url)
     with session_scope(engine) as session:
         for folder in sorted((ROOT / "demo" / "adapters").iterdir()):
-            lines = [json.loads(line) for line in (folder / "losses.jsonl").read_text("utf-8").splitlines()]
-            steps: list[tuple[int, dict[str, float]]] = [(line["step"], line["values"]) for line in lines]
+            steps: dict[int, dict[str, float]] = {}
+            for line in map(json.loads, (folder / "losses.jsonl").read_text("utf-8").splitlines()):
+                steps.setdefault(line["step"], {}).update(line["values"])
             ended = datetime.now(UTC)
-            seconds = sum(values.get("seconds", 0.0) for _, values in steps)
+            seconds = sum(values.get("seconds", 0.0) for values in steps.values())
             run = TrainingRun(
                 name=f"demo-{folder.name}",
                 base="SmolLM2-135M-Instruct",
                 method="lora",
                 recipe={"kind": "sft"},
                 status="finished",
-                total_steps=max(step for step, _ in steps),
+                total_steps=max(steps),
                 started_at=ended - timedelta(seconds=seconds),
                 finished_at=ended,
             )
-            queries_training.put_metrics(session, queries_training.put_run(session, run), steps)
+            queries_training.put_metrics(session, queries_training.put_run(session, run), steps.items())
     engine.dispose()
 
 
