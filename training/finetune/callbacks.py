@@ -10,10 +10,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from replybench.errors import ReplybenchError
 from training.finetune import processes
+from training.finetune.models import return_holes
 from training.finetune.recipe import EarlyStop
 from training.finetune.run_folder import RunFolder, RunState, StepMetrics
 
 _MIB = 2**20
+_TIDY_EVERY = 4
 #: The trainer's own names of what it logs → ours. What is not here is not kept.
 _KEPT = {
     "loss": "loss",
@@ -108,6 +110,19 @@ class Recorder(TrainerCallback):
         self.folder.append(metrics)
         for watcher in self.watchers:
             watcher.measured(metrics, total_steps)
+
+
+class Tidy(TrainerCallback):
+    """Gives back what the heap holds in holes, now and then, so that a run's memory stays what its steps need."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """After each few steps."""
+        if state.global_step % _TIDY_EVERY == 0:
+            return_holes()
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """After judging, whose logits are the largest blocks of all."""
+        return_holes()
 
 
 class StopWhenFlat(TrainerCallback):

@@ -10,7 +10,7 @@ from typing import Any
 from replybench.embedded_model import EMBEDDED
 from replybench.errors import Conflict
 from training.finetune import models, processes
-from training.finetune.callbacks import Recorder, StopWhenFlat, Watcher
+from training.finetune.callbacks import Recorder, StopWhenFlat, Tidy, Watcher
 from training.finetune.card import EMBEDDED_ON_HUB, card, draw_losses
 from training.finetune.evaluate import compare
 from training.finetune.job import Job
@@ -49,7 +49,7 @@ def train(
     flat = StopWhenFlat(recipe.evaluation.early_stop)
     _check_folder(recipe, folder, resume)
     processes.wait_for_all()  # nobody writes before everybody has looked
-    job = _job(recipe, models.load_for_training(recipe, settings, say), folder, [recorder, flat])
+    job = _job(recipe, models.load_for_training(recipe, settings, say), folder, [recorder, flat, Tidy()])
     recorder.tokens_per_step = job.tokens_per_step
     checkpoint = folder.last_checkpoint() if resume else None
     with state_kept(recipe, folder, job, checkpoint, watchers) as state:
@@ -57,6 +57,7 @@ def train(
             say(note)
         if checkpoint is None:
             recorder.record(StepMetrics(step=0, values=job.judge()), job.steps)
+            models.return_holes()
         job.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         state.summary["stopped_early_at"] = flat.stopped_at
         _finish(recipe, folder, job, state, say)
@@ -161,6 +162,8 @@ def save_result(model: Any, loaded: Loaded, recipe: Recipe, output: Path) -> Non
     config = model.peft_config["default"]
     config.base_model_name_or_path = EMBEDDED_ON_HUB if recipe.base == EMBEDDED else recipe.base
     config.inference_mode = True
+    if isinstance(config.target_modules, set):
+        config.target_modules = sorted(config.target_modules)  # the same file from the same training
     config.save_pretrained(output)
     save_file(weights, output / "adapter_model.safetensors", metadata={"format": "pt"})
 
