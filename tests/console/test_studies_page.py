@@ -10,9 +10,10 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from console import state
+from console import sign_in, state
 from console import studies as source
 from console.backend_client import BackendClient
+from console.person import Person, Role
 from console.settings import ConsoleSettings
 from replybench.contract import FlagKind, FlagList, FlagPublic, StudyPublic
 from replybench.queue_contract import QueueProgress, QueueTicket, RaterProgress, StudyProgress
@@ -135,6 +136,18 @@ def test_a_study_of_another_lineup_says_so_and_changes_it(shown: Callable[[], Ap
     assert "for the lineup 'study'" in page.warning[0].value
     button(page, "Change the lineup and open").click().run()
     assert backend.sent.pop()[2] == {"is_open": True, "switch_lineup": True}
+
+
+@pytest.mark.parametrize(("role", "may"), [("lead", False), ("admin", True)])
+def test_only_an_admin_may_change_the_lineup(
+    role: Role, may: bool, backend: LeadsBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in, "is_local", lambda: False)
+    backend.studies = [study(lineup="study", state="draft", is_open=False, is_current=False)]
+    page = AppTest.from_function(studies, default_timeout=30)
+    page.session_state["app_rater"] = Person.known("Ira", identity="idp|1", role=role)
+    assert button(page.run(), "Change the lineup and open").disabled is not may
+    assert any("Ask one to open this study" in caption.value for caption in page.caption) is not may
 
 
 def test_what_raters_read_is_saved(shown: Callable[[], AppTest], backend: LeadsBackend) -> None:
