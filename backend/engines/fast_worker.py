@@ -5,6 +5,8 @@ crash of native code is then the failure of these columns alone. It knows token 
 tokenizer, no torch. It ends when the backend's end of the connection closes, however that came about.
 """
 
+import contextlib
+import importlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -66,7 +68,11 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All lanes are loaded. `problems`: key → why one is not; `mib`: key → what its loading added to the process."""
+    """All lanes are loaded.
+
+    `problems`: key → why one is not; `mib`: key → what its loading added to the process: weights, and the cache for
+    all the rows that it may write at once.
+    """
 
     problems: dict[str, str]
     mib: dict[str, float]
@@ -96,6 +102,8 @@ class _Worker:
         self._lanes: dict[str, Any] = {}
         self._handles: dict[int, tuple[str, Any, bool]] = {}
         problems, mib = {}, {}
+        with contextlib.suppress(ImportError):  # told of each lane below
+            importlib.import_module("openvino_genai")  # its own memory is not the first lane's
         for lane in setup.lanes:
             before = _resident_mib()
             try:
