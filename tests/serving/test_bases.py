@@ -66,8 +66,7 @@ def plain(home: Path, key: str, base: str, ticket: str) -> str:
     written = model.eval().generate(
         input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, max_new_tokens=12, do_sample=False
     )
-    words: str = tokenizer.decode(written[0, inputs.input_ids.shape[1] :], skip_special_tokens=True)
-    return words
+    return str(tokenizer.decode(written[0, inputs.input_ids.shape[1] :], skip_special_tokens=True))
 
 
 def test_two_bases_three_adapters_and_a_script_answer_one_ticket(home: Path, database_url: str, tmp_path: Path) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend.engines import export
 from backend.engines.export import read_report
@@ -187,4 +186,4 @@ def test_a_run_on_preferences_is_judged_by_the_better_heldout_answers(lab: Lab, 
     assert texts is not None
     tokenizer = AutoTokenizer.from_pretrained(base)
     told = [tokenizer.decode([label for label in labels if label >= 0]) for _, labels in texts]
-    assert [text.removesuffix("<|end|>").strip() for text in told] == ["Good heldout."]
+    assert [str(text).removesuffix("<|end|>").strip() for text in told] == ["Good heldout."]

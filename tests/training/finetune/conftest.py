@@ -26,6 +26,7 @@ from training.finetune.recipe import Recipe, parse_recipe
 from training.settings import TrainingSettings
 
 DEMO = Path("demo/helpdesk")
+_make: Any = PreTrainedTokenizerFast  # its constructor is untyped
 _TOPICS = ("password", "payout", "card", "refund", "invitation", "keepsake book", "currency", "reminder")
 
 
@@ -43,7 +44,8 @@ def gpt2_like() -> PreTrainedTokenizerFast:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet)
     inner.train_from_iterator(_corpus(), trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>")
+    made: PreTrainedTokenizerFast = _make(tokenizer_object=inner, eos_token="<|endoftext|>")
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +61,9 @@ def llama_like() -> PreTrainedTokenizerFast:
     lines = [word for text in _corpus() for word in text.split(" ")]
     inner.train_from_iterator(lines, trainers.BpeTrainer(vocab_size=1200, special_tokens=special))
     inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>", add_bos_token=True
-    )
+    marks = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    made: PreTrainedTokenizerFast = _make(tokenizer_object=inner, add_bos_token=True, **marks)
+    return made
 
 
 @pytest.fixture(scope="session")

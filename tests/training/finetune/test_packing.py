@@ -37,7 +37,7 @@ def test_each_text_comes_out_as_it_does_alone(
     recipe = packing(base_models[architecture], prepared)
     ready = job(recipe, settings)
     rows = training_rows(ready.loaded.tokenizer, load_prepared(prepared), recipe.data).rows
-    packed = ready.trainer.train_dataset
+    packed: Any = ready.trainer.train_dataset
     assert max(len(lengths) for lengths in packed["seq_lengths"]) >= 3, "nothing was packed"
     plain = ready.loaded.model.eval()
     alone = {tuple(row.input_ids): token_losses(plain, collate([row], 0)) for row in rows}
@@ -101,7 +101,7 @@ def test_a_model_whose_attention_looks_over_the_border_is_refused(
     """As GPT-J does with FlashAttention, to which it hands no positions."""
     from transformers.models.gptj import modeling_gptj
 
-    whole = modeling_gptj.create_causal_mask
+    whole = vars(modeling_gptj)["create_causal_mask"]
     monkeypatch.setattr(
         modeling_gptj, "create_causal_mask", lambda **options: whole(**{**options, "position_ids": None})
     )

@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes as bnb
 import pytest
 import torch
 from bitsandbytes.functional import dequantize_4bit, has_avx512bf16
+from bitsandbytes.nn.modules import Linear4bit, Linear8bitLt
 from transformers import AutoModelForCausalLM
 
 from tests.training.finetune.conftest import recipe_of
@@ -17,6 +17,7 @@ from training.finetune.losses import collate, heldout_loss
 from training.finetune.texts import TokenRow, training_rows
 from training.settings import TrainingSettings
 
+_HAS_AVX512BF16: bool = has_avx512bf16()  # type: ignore[no-untyped-call]  # untyped there
 #: Least cosine between gradients of the 4-bit step and of the plain step on the same weights.
 COSINE = 0.999
 
@@ -40,8 +41,8 @@ def plain_twin(base: Path, loaded: models.Loaded, data: Path) -> Any:
     theirs = dict(loaded.model.named_modules())
     for name, module in adapted.named_modules():
         other = theirs.get(name)
-        if isinstance(other, bnb.nn.Linear4bit):
-            weight = other.weight
+        if isinstance(other, Linear4bit):
+            weight: Any = other.weight
             module.weight.data = dequantize_4bit(weight.data, weight.quant_state).to(torch.float32)
     trained = {name: p for name, p in loaded.model.named_parameters() if p.requires_grad}
     for name, parameter in adapted.named_parameters():
@@ -92,14 +93,15 @@ def base(request: pytest.FixtureRequest, base_models: dict[str, Path]) -> Path:
 
 def test_the_linear_layers_are_really_in_four_bits(base: Path, prepared: Path, settings: TrainingSettings) -> None:
     loaded = quantised(base, prepared, settings)
-    layers = [m for m in loaded.model.modules() if isinstance(m, bnb.nn.Linear4bit)]
+    layers = [m for m in loaded.model.modules() if isinstance(m, Linear4bit)]
     assert len(layers) == 2 * (7 if base.name == "llama" else 6)
     for layer in layers:
-        state = layer.weight.quant_state
+        weight: Any = layer.weight
+        state = weight.quant_state
         assert (state.quant_type, layer.weight.dtype, state.nested) == ("nf4", torch.uint8, True)
         assert layer.weight.numel() * 2 == state.shape.numel()
     assert isinstance(loaded.model.get_output_embeddings(), torch.nn.Linear)
-    assert not isinstance(loaded.model.get_output_embeddings(), bnb.nn.Linear4bit)
+    assert not isinstance(loaded.model.get_output_embeddings(), Linear4bit)
 
 
 def test_only_the_adapter_moves_and_the_loss_falls(
@@ -149,13 +151,13 @@ def test_evaluating_in_mid_training_does_not_spoil_the_gradients(
     assert cosine(after, gradients(plain_twin(base, loaded, prepared), rows)) >= COSINE
 
 
-@pytest.mark.skipif(not has_avx512bf16(), reason="bitsandbytes repacks on CPUs with AVX512-BF16 alone")
+@pytest.mark.skipif(not _HAS_AVX512BF16, reason="bitsandbytes repacks on CPUs with AVX512-BF16 alone")
 def test_the_trap_is_still_there(prepared: Path, settings: TrainingSettings, rows: list[TokenRow], wide: Path) -> None:
     """If this fails, bitsandbytes was mended: `keep_training_layout` can go."""
     loaded = quantised(wide, prepared, settings)
     stirred(loaded.model)
     for layer in loaded.model.modules():
-        if isinstance(layer, bnb.nn.Linear4bit):
+        if isinstance(layer, Linear4bit):
             layer.support_avx512bf16_for_cpu = True
     before = gradients(loaded.model, rows)
     loaded.model.eval()
@@ -187,4 +189,4 @@ def test_wide_layers_are_guarded_too(
 def test_eight_bits_can_be_chosen(base: Path, prepared: Path, settings: TrainingSettings) -> None:
     recipe = recipe_of(base, prepared, method="qlora", quantisation={"bits": 8})
     model = models.load_base(str(base), recipe, settings)
-    assert sum(isinstance(m, bnb.nn.Linear8bitLt) for m in model.modules()) >= 12
+    assert sum(isinstance(m, Linear8bitLt) for m in model.modules()) >= 12

@@ -247,7 +247,7 @@ def test_a_gated_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    answer = httpx.Response(403, request=httpx.Request("GET", "https://hub.example/m"))
+    answer: Any = httpx.Response(403, request=httpx.Request("GET", "https://hub.example/m"))
     with pytest.raises(NotAllowed, match="accept its licence"), models.hub_errors_told("meta-llama/Llama-2-7b-hf"):
         raise OSError("no") from GatedRepoError("gated", response=answer)
     with pytest.raises(ConfigError, match="no such repository"), models.hub_errors_told("nobody/nothing"):

@@ -72,8 +72,8 @@ def test_in_bfloat16_they_differ_by_rounding_alone(
 def test_a_model_that_changes_its_logits_after_the_head_is_left_to_trl(
     prepared: Path, settings: TrainingSettings, tmp_path: Path, gpt2_like: PreTrainedTokenizerFast
 ) -> None:
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
+    heads: dict[str, Any] = {"num_attention_heads": 2, "num_key_value_heads": 2}
     config = Gemma2Config(vocab_size=len(gpt2_like), final_logit_softcapping=0.05, **sizes, **heads)
     Gemma2ForCausalLM(config).save_pretrained(tmp_path)
     gpt2_like.save_pretrained(tmp_path)
@@ -95,6 +95,7 @@ def test_what_the_trainer_logs_is_what_the_logits_say() -> None:
     torch.testing.assert_close(found.entropy, -(log_probs.exp() * log_probs).sum(-1) * wanted)
     torch.testing.assert_close(found.is_top1, (likely == labels).float())
     torch.testing.assert_close(found.label_mask, wanted)
+    assert found.is_top1 is not None
     assert found.is_top1.sum() >= 2
 
 
@@ -102,7 +103,8 @@ def test_a_batch_without_a_target_teaches_nothing_and_breaks_nothing() -> None:
     hidden = torch.randn(1, 4, 8, requires_grad=True)
     head = torch.nn.Linear(8, 50).requires_grad_(False)
     loss = target_head.scored(head, hidden, torch.full((1, 4), IGNORED)).loss
-    loss.backward()
+    assert loss is not None
+    torch.autograd.backward(loss)
     assert loss.item() == 0
     assert hidden.grad is not None
     assert not hidden.grad.any()

@@ -61,7 +61,7 @@ def test_the_loss_is_on_the_agents_words_and_on_the_end(tokenizer: PreTrainedTok
             assert label == token
             runs[-1].append(token)
     targets = [tokenizer.decode(run) for run in runs if run]
-    assert [text.strip() for text in targets] == [NASTY[1].text, f"{NASTY[3].text}\n{tokenizer.eos_token}"]
+    assert [str(text).strip() for text in targets] == [NASTY[1].text, f"{NASTY[3].text}\n{tokenizer.eos_token}"]
     assert labels[-1] == ids[-1] == tokenizer.eos_token_id
 
 
