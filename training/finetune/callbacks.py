@@ -15,7 +15,6 @@ from training.finetune.recipe import EarlyStop
 from training.finetune.run_folder import RunFolder, RunState, StepMetrics
 
 _MIB = 2**20
-_TIDY_EVERY = 4
 #: The trainer's own names of what it logs → ours. What is not here is not kept.
 _KEPT = {
     "loss": "loss",
@@ -113,12 +112,11 @@ class Recorder(TrainerCallback):
 
 
 class Tidy(TrainerCallback):
-    """Gives back what the heap holds in holes, now and then, so that a run's memory stays what its steps need."""
+    """Gives back what the heap holds in holes, so that a run's memory stays what one step needs."""
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """After each few steps."""
-        if state.global_step % _TIDY_EVERY == 0:
-            return_holes()
+        """After each step: within a few more, rows of other lengths would make the heap half as large again."""
+        return_holes()
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After judging, whose logits are the largest blocks of all."""

@@ -199,7 +199,7 @@ def return_holes() -> None:
     """Give the pages of the heap that hold nothing back to the kernel, where there is a glibc.
 
     Micro-batches of ever other lengths leave holes that fit no later block: without this a run's memory doubles within
-    some fifty steps. It takes a fraction of a second, and as much to take the pages again: nothing once in many steps.
+    some fifty steps. Called once a step: the pages are zeroed once, and not in each micro-batch.
     """
     if libc := _glibc():
         libc.malloc_trim(0)
