@@ -7,6 +7,7 @@ from backend.engines.base import Job
 from backend.engines.fitting import Ruler, fit
 from replybench.errors import ConfigError
 from replybench.prompts import PromptFormat, Turn, chat_messages, study_prompt
+from replybench.special_tokens import broken_up, special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,9 +26,7 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self._tokenizer: Any = tokenizer
-        specials = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
-        # Longest first, so that no special token is left within another's remains.
-        self._specials = sorted((token for token in specials if len(token) > 2), key=len, reverse=True)
+        self._specials = special_tokens(tokenizer)
         self._ruler: Ruler[int] = Ruler(
             measure=lambda job: len(self._ids(job)),
             split=lambda text: self._tokenizer(text, add_special_tokens=False)["input_ids"],
@@ -58,16 +57,11 @@ class PromptEncoder:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _defused(self, job: Job) -> Job:
-        """Return the job with the tokenizer's special tokens in its texts broken up.
+        """Return the job with the tokenizer's special tokens in its texts broken up."""
 
-        A customer who writes ``<|im_end|>`` must not be able to end their turn.
-        """
-        turns = tuple(Turn(turn.role, self._plain(turn.text)) for turn in job.turns)
-        sources = tuple(self._plain(source) for source in job.sources)
-        return replace(job, subject=self._plain(job.subject), turns=turns, sources=sources)
+        def plain(text: str) -> str:
+            return broken_up(text, self._specials)
 
-    def _plain(self, text: str) -> str:
-        for token in self._specials:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
+        turns = tuple(Turn(turn.role, plain(turn.text)) for turn in job.turns)
+        sources = tuple(plain(source) for source in job.sources)
+        return replace(job, subject=plain(job.subject), turns=turns, sources=sources)
