@@ -163,7 +163,7 @@ def _form_strings() -> dict[str, str]:
         "change": _("Change my rating"),
         "next": _("Next ticket"),
         "new_ticket": _("New ticket"),
-        "ask_ticket_again": _("Ask again"),
+        "ask_ticket_again": _("Ask the ticket again"),
         "asking_again": _("The lineup in use answers the same ticket once more. These answers stay."),
         "askings": _("Other answers to this ticket"),
         "instructions": _("Instructions"),

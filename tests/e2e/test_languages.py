@@ -55,6 +55,7 @@ def test_the_language_is_chosen_in_the_page_and_remembered(new_page: NewPage) ->
     page.get_by_role("button", name=re.compile("English")).click()
     page.get_by_text("Українська", exact=True).click()
     expect(page.get_by_role("button", name="Отримати відповіді")).to_be_visible()
+    page.wait_for_function("document.documentElement.lang === 'uk'")  # set with the cookie that remembers it
     page.reload()
     expect(page.get_by_role("button", name="Отримати відповіді")).to_be_visible()
     expect(page.get_by_role("heading", name="Оцінювання", level=1)).to_be_visible()

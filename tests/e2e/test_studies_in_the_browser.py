@@ -88,7 +88,7 @@ def test_a_ticket_is_asked_again_and_the_earlier_answers_are_a_click_away(new_pa
     page.get_by_role("button", name="Ask for answers").click()
     wait_for_answers(page)
     first = suggestion_in(page)
-    page.get_by_role("button", name="Ask again").click()
+    page.get_by_role("button", name="Ask the ticket again").click()
     page.wait_for_url(lambda url: "suggestion=" in url and first not in url)
     wait_for_answers(page)
     expect(page.get_by_role("button", name="Submit")).to_be_visible()
