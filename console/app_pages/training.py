@@ -26,9 +26,7 @@ def page() -> None:
         st.info(_("No run yet. Start one with replybench train and a recipe; its curves appear here as it goes."))
         return
     names = [run.name for run in runs]
-    chosen = st.multiselect(
-        _("Runs"), names, default=names[:2], key="training_runs", format_func=literal, max_selections=8
-    )
+    chosen = st.multiselect(_("Runs"), names, default=names[:2], key="training_runs", max_selections=8)
     _curves(chosen)
 
 

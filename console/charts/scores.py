@@ -141,7 +141,7 @@ def distribution(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_xaxes(range=[-1, 1], tickvals=[-1, -0.5, 0, 0.5, 1], ticktext=["100%", "50%", "0", "50%", "100%"])
     figure.update_yaxes(showgrid=False)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
-    height = 118 + rows * (style.ROW * len(ordered) + 40)
+    height = round(118 + rows * (style.ROW * 1.4 * len(ordered) + 40))
     style.finish(figure, _("Scores given"), words.behind(results), height=height, legend=True)
     return figure.update_layout(margin_t=88)
 
