@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from replybench.errors import Unavailable
@@ -44,10 +45,12 @@ def session_scope(engine: Engine) -> Iterator[Session]:
     """Yield a session; commit when the block ends, roll back when it raises.
 
     Raises:
-        Unavailable: the database cannot be reached.
+        Unavailable: the database cannot be reached, or all connections to it are taken.
     """
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except OperationalError as error:
         raise Unavailable("The database cannot be reached just now. Nothing was stored; try again.") from error
+    except PoolTimeout as error:
+        raise Unavailable("Too much is going on at once just now. Nothing was stored; try again.") from error

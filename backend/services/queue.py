@@ -67,6 +67,7 @@ def hand_out(session: Session, rater_id: UUID, study: str | None) -> QueueNext:
     No ticket gets more raters than its study wants: a place that was given away is kept for half an hour, and then
     for as long as there are others.
     """
+    coming = queries_queue.coming(session, study)  # before the others have to wait
     queries_queue.begin_handing_out(session)
     offer = queries_queue.offer(session, rater_id, study)
     if offer is not None:
@@ -74,7 +75,7 @@ def hand_out(session: Session, rater_id: UUID, study: str | None) -> QueueNext:
     return QueueNext(
         suggestion_id=offer.suggestion_id if offer else None,
         left=offer.available if offer else 0,
-        coming=queries_queue.coming(session, study),
+        coming=coming,
     )
 
 

@@ -24,3 +24,12 @@ def test_a_database_that_is_away_is_told_in_time() -> None:
     with pytest.raises(Unavailable, match="cannot be reached"), session_scope(away) as session:
         session.execute(text("SELECT 1"))
     assert time.monotonic() - began < 10
+
+
+def test_when_all_connections_are_taken_it_is_told(database_url: str) -> None:
+    engine = connect(database_url, pool_size=1)
+    engine.pool._timeout = 0.1  # type: ignore[attr-defined]  # a QueuePool's; ten seconds are long for a test
+    engine.pool._max_overflow = 0  # type: ignore[attr-defined]  # as above
+    with engine.connect(), pytest.raises(Unavailable, match="at once"), session_scope(engine) as session:
+        session.execute(text("SELECT 1"))
+    engine.dispose()
