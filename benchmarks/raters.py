@@ -73,6 +73,7 @@ class Tally:
     stored: dict[tuple[str, UUID], Scores] = field(default_factory=dict)
     took: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
+    refused: int = 0
 
     def at(self, share: float) -> float:
         """Return the latency that `share` of the ratings stayed within, in milliseconds."""
@@ -99,6 +100,7 @@ def run() -> list[Figure]:
         "p95 ms of the next ticket, fifty": _share(crowd.waited, 0.95),
         "ratings stored by fifty": len(crowd.stored),
         "a second": len(crowd.took) / SECONDS,
+        "told to try again": crowd.refused,
         "lost": 0,
         "doubled": 0,
     }
@@ -165,6 +167,10 @@ async def _rater(url: str, key: str, name: str, end: float, tally: Tally) -> Non
         while time.monotonic() < end:
             began = time.perf_counter()
             given = await client.post("/api/queue/next", json={"study": STUDY})
+            if given.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # told to try again in a moment
+                tally.refused += 1
+                await asyncio.sleep(chance.uniform(0.5, 1.5))
+                continue
             given.raise_for_status()
             tally.waited.append(time.perf_counter() - began)
             if given.json()["suggestion_id"] is None:
