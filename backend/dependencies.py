@@ -45,7 +45,9 @@ def _session(request: Request, desk: DeskDep) -> Iterator[Session]:
     with session_scope(desk.database) as session:
         caller: Caller | None = getattr(request.state, "caller", None)
         if caller is not None and request.method not in {"GET", "HEAD"}:
-            queries_operations.set_actor(session, caller.actor)  # for the audit trail
+            # For the audit trail. Not before the first statement: a request that holds a connection while it waits for
+            # another one (its rater's) would, many at once, leave none for anybody.
+            queries_operations.set_actor_when_used(session, caller.actor)
         yield session
 
 
