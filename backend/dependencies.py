@@ -15,7 +15,7 @@ from backend.services.switching import LineupSwitch
 from backend.settings import Settings
 from db import queries, queries_operations
 from db.models import Rater
-from db.session import session_scope
+from db.session import POOL_SIZE, session_scope
 from replybench.errors import InvalidInput, NotFound
 
 _LONGEST_NAME = 100
@@ -51,8 +51,12 @@ def _session(request: Request, desk: DeskDep) -> Iterator[Session]:
         yield session
 
 
+#: A request keeps its connection while it waits for a thread, and the threads may all be waiting for connections. So
+#: some are never given out like this: those serve what takes one, uses it and gives it back within a thread.
+_SESSIONS_AT_ONCE = POOL_SIZE - 10
+
 #: Scope "function": the commit comes before the response is sent, so a 200 means that it is stored.
-SessionDep = Annotated[Session, Depends(_session, scope="function")]
+SessionDep = Annotated[Session, Depends(_session, scope="function", max_concurrency=_SESSIONS_AT_ONCE)]
 
 
 def rater_name(header: str) -> str:

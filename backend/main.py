@@ -91,7 +91,7 @@ def create_app(settings: Settings, *, redactor: Redactor | None = None) -> FastA
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = connect(settings.database_url, pool_size=20, statement_timeout_s=settings.statement_timeout_s)
+        database = connect(settings.database_url, statement_timeout_s=settings.statement_timeout_s)
         roster = await asyncio.to_thread(make_roster, database, lineup, engines)
         runner = Runner(
             database,

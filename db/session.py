@@ -10,11 +10,13 @@ from sqlmodel import Session
 
 from replybench.errors import Unavailable
 
+#: Connections that a service keeps; PostgreSQL has a hundred by default, for all its clients.
+POOL_SIZE = 20
 #: A server that has silently gone (power, network) is noticed within seconds, not after TCP's two hours.
 _DEAD_PEER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
-def connect(database_url: str, *, pool_size: int = 10, statement_timeout_s: float | None = None) -> Engine:
+def connect(database_url: str, *, pool_size: int = POOL_SIZE, statement_timeout_s: float | None = None) -> Engine:
     """Return an engine for `database_url` (``postgresql://…``), always with psycopg 3.
 
     With `statement_timeout_s` PostgreSQL ends a statement, or a transaction left open, that takes longer.

@@ -1,5 +1,6 @@
 """The queue: tickets in, answered in advance, handed out so that none gets more raters than it wants."""
 
+import asyncio
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from db.session import session_scope
 from replybench.contract import AnswerStatus, SkipReason, Source
 from replybench.redaction import Redactor
 from replybench.rubric import rubric
-from tests.backend.conftest import GOOD, asked, finished, rate, scripted, wait_until
+from tests.backend.conftest import API_KEY, GOOD, asked, finished, rate, scripted, wait_until
 from tests.backend.test_studies import changed, made
 
 TICKETS = [
@@ -220,6 +221,30 @@ def answered_study(session: Session, tickets: int, overlap: int, *, name: str = 
         )
     session.flush()
     return study
+
+
+def test_more_requests_at_once_than_threads_and_connections_are_all_served(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that wait for a thread must not have taken all connections that the threads wait for."""
+    with serve() as running:
+        monkeypatch.setattr(running.database.pool, "_timeout", 4.0)  # who waits longer for a connection is refused
+        with running.client("Ira") as ira:
+            name = made(ira, overlap=20)["name"]
+            filled(ira, name)
+            answered(ira, name, 6)
+            changed(ira, name, is_open=True)
+
+        async def all_at_once() -> list[int]:
+            async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=httpx.Limits()) as client:
+                heads = {"Authorization": f"Bearer {API_KEY}"}
+                calls = (
+                    client.post("/api/queue/next", json={}, headers={**heads, "X-Rater": f"Rater%20{at}"})
+                    for at in range(90)
+                )
+                return [response.status_code for response in await asyncio.gather(*calls)]
+
+        assert set(asyncio.run(all_at_once())) == {200}
 
 
 def rated(session: Session, suggestion_id: UUID, rater_id: UUID) -> None:
