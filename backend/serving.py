@@ -11,6 +11,10 @@ from db.migrate import upgrade
 from db.session import connect, session_scope
 from replybench.errors import Conflict
 
+#: Longer than clients keep an idle connection (httpx 5 s, proxies and load balancers 60 s). Who sends requests has to be
+#: the one to close it: else a request that is sent at that moment fails.
+_KEEP_ALIVE_S = 75
+
 
 def serve(settings: Settings, host: str, port: int, *, migrate: bool) -> None:
     """Serve until a signal comes.
@@ -33,6 +37,7 @@ def serve(settings: Settings, host: str, port: int, *, migrate: bool) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.stop_grace_s)),
     )
     with _listen(host, port) as listener:

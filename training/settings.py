@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from replybench.embedded_model import DEFAULT_CACHE
 from replybench.errors import ConfigError
 from replybench.stack import running_stack
 from training.preferences.studies import Backend
@@ -25,7 +26,7 @@ class TrainingSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     database_url: str | None = None
-    model_cache_dir: Path = Path(".replybench/models")
+    model_cache_dir: Path = DEFAULT_CACHE
     runs_dir: Path = Path("runs")
     hf_token: SecretStr | None = None
     hf_endpoint: str | None = None

@@ -83,14 +83,20 @@ def _is_all_here(states: list[State], live: LiveSuggestion) -> bool:
 async def _follow_here(live: LiveSuggestion, rows: Sequence[Row[Any]]) -> AsyncGenerator[list[State], None]:
     """Follow memory until it says more than `rows` can show: an answer has ended, or was asked for again."""
     live.join()
+    shown: list[State] = []
+    next_at = 0.0  # the first words of all wait for nothing
     try:
         while True:
-            shown_at, changed = time.monotonic(), live.changed
+            changed = live.changed
             if _is_outdated(rows, live):
                 return
-            yield _merged(rows, live)
+            states = _merged(rows, live)
+            if any(state.text for state in states) and states != shown:
+                next_at = time.monotonic() + PACE_S
+            shown = states
+            yield states
             await changed.wait()
-            await asyncio.sleep(shown_at + PACE_S - time.monotonic())
+            await asyncio.sleep(next_at - time.monotonic())
     finally:
         live.leave()
 

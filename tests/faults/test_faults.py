@@ -1,6 +1,8 @@
 """Parts are killed, one by one, while people work. In the end every acknowledged rating is stored exactly once."""
 
+import http.client
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,3 +186,15 @@ def test_a_key_revoked_through_one_process_is_dead_on_the_other_within_seconds(
         took = wait_until(lambda: all(client.get("/api/rubric").status_code == 401 for client in clients), "its end", 5)
     assert took < 5
     database.dispose()
+
+
+def test_an_idle_connection_is_the_clients_to_close(backends: tuple[Backend, Backend]) -> None:
+    """Clients keep one for five seconds: a server that closes it at that moment fails the request just being sent."""
+    connection = http.client.HTTPConnection("127.0.0.1", backends[0].port)
+    connection.auto_open = False
+    connection.connect()
+    for idle_s in (0, 6):
+        time.sleep(idle_s)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+    connection.close()
