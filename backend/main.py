@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from backend import errors, logs
 from backend.engines.pool import make_engines, read_lineup
+from backend.engines.threads import processor_threads
 from backend.middleware import RequestScope
 from backend.retrieval.grounding import Librarian
 from backend.routes import (
@@ -43,6 +44,8 @@ from replybench.embeddings import Encoder
 from replybench.errors import ConfigError
 from replybench.redaction import Redactor as PersonalData
 
+#: Cores that the name model may use for one text: it is small, so more would wait for each other.
+_NAME_THREADS = 4
 #: All but the first need an API key.
 _OPEN = (health,)
 _WITH_KEY = (
@@ -164,7 +167,12 @@ def _redactor(settings: Settings) -> Redactor:
     if settings.redaction == "off":
         logs.log().warning("redaction_off", told="Texts are stored as they come, personal data included.")
         return NoRedaction()
-    redactor = PersonalData(settings.redaction, keep=settings.public_words, own_domains=settings.own_domains)
+    redactor = PersonalData(
+        settings.redaction,
+        keep=settings.public_words,
+        own_domains=settings.own_domains,
+        threads=min(_NAME_THREADS, processor_threads(settings.threads)),
+    )
     if redactor.notice:
         logs.log().warning("redaction_by_patterns", told=redactor.notice)
     return Redaction(redactor)

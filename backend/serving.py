@@ -11,8 +11,8 @@ from db.migrate import upgrade
 from db.session import connect, session_scope
 from replybench.errors import Conflict
 
-#: Longer than clients keep an idle connection (httpx 5 s, proxies and load balancers 60 s). Who sends requests has to be
-#: the one to close it: else a request that is sent at that moment fails.
+#: Longer than clients keep an idle connection (httpx 5 s, proxies and load balancers 60 s). Who sends requests has to
+#: be the one to close it: else a request that is sent at that moment fails.
 _KEEP_ALIVE_S = 75
 
 

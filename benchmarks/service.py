@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -27,32 +28,60 @@ from db.session import connect
 from replybench.prompts import Turn
 from tests.faults.stack import free_port
 
-ROUNDS = {"fast": 7, "transformers": 4}
 ROOT = Path(__file__).resolve().parent.parent
 _KEY = "the-key-of-this-benchmark"
 _START_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is measured: the engine, how many messages a ticket has, whether personal data are replaced."""
+
+    engine: str
+    rounds: int
+    messages: int = 1
+    redaction: Literal["auto", "off"] = "auto"
+
+    @property
+    def name(self) -> str:
+        """What the figures' names begin with."""
+        ticket = "one message" if self.messages == 1 else f"a thread of {self.messages} messages"
+        return f"{self.engine}, {ticket}" + (", personal data left in" if self.redaction == "off" else "")
+
+
+CASES = (
+    Case("fast", 7),
+    Case("fast", 5, redaction="off"),
+    Case("fast", 5, messages=7),
+    Case("fast", 5, messages=7, redaction="off"),
+    Case("transformers", 4),
+)
 
 
 def run() -> list[Figure]:
     """Measure in turn, a ticket a round: the same lineup in a backend process, and its engines called here.
 
     Both have their models in memory, and one of the two is idle at any moment. The lineup is the demo's, on either
-    local engine; each answer has at most TOKENS tokens, and greedy writing makes both write the same ones.
+    local engine; each answer has at most TOKENS tokens, and greedy writing makes both write the same ones. The engine
+    called directly gets the ticket as it is: replacing personal data is a part of what the service costs, and the
+    cases without it show the part of HTTP, database and streaming.
     """
     wait_politely()
-    return [figure for engine in ROUNDS for figure in _of(engine)]
+    return [figure for case in CASES for figure in _of(case)]
 
 
-def _of(engine_name: str) -> list[Figure]:
+def _of(case: Case) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="replybench-bench-", ignore_cleanup_errors=True) as folder:
-        lineup = _shortened(Path(folder), engine_name)
+        lineup = _shortened(Path(folder), case.engine)
         with embedded_postgres(Path(folder) / "postgres") as database_url:
             engine = connect(database_url)
             upgrade(engine)
             engine.dispose()
-            settings = Settings(_env_file=None, database_url=database_url, api_key=_KEY, lineup=lineup)
+            settings = Settings(
+                _env_file=None, database_url=database_url, api_key=_KEY, lineup=lineup, redaction=case.redaction
+            )
             with _backend(settings, Path(folder)) as url:
-                return asyncio.run(_measured(settings, url, engine_name))
+                return asyncio.run(_measured(settings, url, case))
 
 
 def _shortened(folder: Path, engine: str) -> Path:
@@ -72,6 +101,7 @@ def _backend(settings: Settings, folder: Path) -> Iterator[str]:
         "DATABASE_URL": settings.database_url,
         "API_KEY": _KEY,
         "LINEUP": str(settings.lineup),
+        "REDACTION": settings.redaction,
     }
     command = [sys.executable, "-c", "from replybench.cli import main; main()", "serve", "--port", str(port)]
     with (folder / "backend.log").open("wb") as log:
@@ -97,22 +127,19 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError("the backend did not become ready")
 
 
-async def _measured(settings: Settings, url: str, engine_name: str) -> list[Figure]:
+async def _measured(settings: Settings, url: str, case: Case) -> list[Figure]:
     lineup = read_lineup(settings)
     engines = make_engines(lineup, settings)
     await asyncio.gather(*(engine.start() for engine in {id(e): e for e in engines.values()}.values()))
     jobs = [(engines[candidate.key], candidate) for candidate in lineup.candidates]
     through: list[tuple[float, float]] = []
     direct: list[tuple[float, float]] = []
-    lines = (ROOT / "demo" / "example-tickets.jsonl").read_text("utf-8").splitlines()
-    tickets = [json.loads(line)["text"] for line in lines]
     headers = {"Authorization": f"Bearer {_KEY}", "X-Rater": "Benchmark"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120, trust_env=False) as client:
-        for number in range(ROUNDS[engine_name] + 1):
-            # The number comes first, so that no ticket finds its beginning read already.
-            ticket = f"Order {number + 10}. {tickets[number % len(tickets)]}"
-            served = await _served(client, ticket)
-            called = await _called(jobs, ticket)
+        for number in range(case.rounds + 1):
+            turns = _turns(number, case.messages)
+            served = await _served(client, turns)
+            called = await _called(jobs, turns)
             if number:  # the first of each is warming up
                 through.append(served)
                 direct.append(called)
@@ -121,9 +148,18 @@ async def _measured(settings: Settings, url: str, engine_name: str) -> list[Figu
     firsts, totals = ([pair[i] for pair in through] for i in (0, 1))
     bare_firsts, bare_totals = ([pair[i] for pair in direct] for i in (0, 1))
     return [
-        _figure(f"{engine_name}: time to three complete answers, through the service / directly", totals, bare_totals),
-        _figure(f"{engine_name}: time to first token, through the service / directly", firsts, bare_firsts),
+        _figure(f"{case.name}: time to three complete answers, through the service / directly", totals, bare_totals),
+        _figure(f"{case.name}: time to first token, through the service / directly", firsts, bare_firsts),
     ]
+
+
+def _turns(number: int, messages: int) -> tuple[Turn, ...]:
+    """Return a ticket of so many messages, the customer's first and last."""
+    lines = (ROOT / "demo" / "example-tickets.jsonl").read_text("utf-8").splitlines()
+    texts = [json.loads(lines[(number + at) % len(lines)])["text"] for at in range(messages)]
+    # The number comes first, so that no ticket finds its beginning read already.
+    texts[0] = f"Order {number + 10}. {texts[0]}"
+    return tuple(Turn("agent" if at % 2 else "customer", text) for at, text in enumerate(texts))
 
 
 def _figure(name: str, served: list[float], called: list[float]) -> Figure:
@@ -131,10 +167,12 @@ def _figure(name: str, served: list[float], called: list[float]) -> Figure:
     return Figure(name, median_ratio(served, called), 1.10, detail, better="lower")
 
 
-async def _served(client: httpx.AsyncClient, ticket: str) -> tuple[float, float]:
+async def _served(client: httpx.AsyncClient, turns: tuple[Turn, ...]) -> tuple[float, float]:
     """Return seconds from the request to the first piece of text and to the last event."""
     began, first = time.perf_counter(), 0.0
-    response = await client.post("/api/suggestions", json={"text": ticket, "source": "api"})
+    earlier = [{"role": turn.role, "text": turn.text} for turn in turns[:-1]]
+    body = {"text": turns[-1].text, "earlier": earlier, "source": "api"}
+    response = await client.post("/api/suggestions", json=body)
     response.raise_for_status()
     event, done = "", 0
     async with client.stream("GET", f"/api/suggestions/{response.json()['id']}/events") as stream:
@@ -152,13 +190,13 @@ async def _served(client: httpx.AsyncClient, ticket: str) -> tuple[float, float]
     return first, time.perf_counter() - began
 
 
-async def _called(jobs: list[tuple[Any, Any]], ticket: str) -> tuple[float, float]:
+async def _called(jobs: list[tuple[Any, Any]], turns: tuple[Turn, ...]) -> tuple[float, float]:
     began = time.perf_counter()
     firsts: list[float] = []
 
     async def one(engine: Any, candidate: Any) -> None:
         is_first = True
-        async for item in engine.stream(Job(candidate, "", (Turn("customer", ticket),))):
+        async for item in engine.stream(Job(candidate, "", turns)):
             if is_first and not isinstance(item, Finished):
                 firsts.append(time.perf_counter() - began)
                 is_first = False

@@ -45,7 +45,12 @@ class LiveSuggestion:
     @property
     def is_finished(self) -> bool:
         """Whether every answer has ended."""
-        return all(answer.status.is_final for answer in self.answers.values())
+        return not self.unfinished
+
+    @property
+    def unfinished(self) -> int:
+        """How many answers are being written or wait."""
+        return sum(not answer.status.is_final for answer in self.answers.values())
 
     def join(self) -> None:
         """Note that somebody began to watch."""

@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlmodel import Session
 
 from backend.logs import log
-from backend.services.suggestions import Desk, Jobs, begin, next_try, seats_for
+from backend.services.runner import Jobs
+from backend.services.suggestions import Desk, begin, next_try, seats_for
 from backend.services.switching import Place
 from backend.services.views import load
 from db import queries, queries_queue

@@ -1,25 +1,22 @@
 """Drives the answers of all suggestions that this process works on, one task per answer.
 
-What is written lives in memory for those who watch here, and goes to the database at short intervals for all
-others. A lease in the database tells the other processes that this one is alive.
+What is written lives in memory for those who watch here; `keeper` brings it to the database for all others.
 """
 
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import sqlalchemy
-from sqlmodel import Session
 
 from backend import metrics
 from backend.engines.base import EngineFailure, Finished, Job
 from backend.logs import log
+from backend.services.keeper import Keeper, end_as_interrupted
 from backend.services.live import LiveAnswer, LiveSuggestion
 from backend.services.roster import Seat
 from db import queries
@@ -30,8 +27,8 @@ from replybench.errors import Busy, ReplybenchError, Unavailable
 from replybench.prompts import clean_answer, storable, streamable
 
 _T = TypeVar("_T")
-_FLUSH_S = 0.5
-INTERRUPTED_MESSAGE = "The writing was interrupted, because the service stopped. Ask again."
+#: What is to be written: the new answer's id → who writes it, and what.
+Jobs = dict[UUID, tuple[Seat, Job]]
 
 
 class Runner:
@@ -40,29 +37,26 @@ class Runner:
     def __init__(
         self, database: sqlalchemy.Engine, *, lease_s: float, abandon_after_s: float, max_waiting: int
     ) -> None:
+        """Begin with nothing to write.
+
+        Args:
+            lease_s: for how long a sign of life counts.
+            abandon_after_s: after so long without a watcher an unfinished suggestion is cancelled.
+            max_waiting: answers that may be unfinished at a time.
+        """
         self._database = database
-        self._lease_s = lease_s
-        self._abandon_after_s = abandon_after_s
+        self.lease_s = lease_s
+        self.abandon_after_s = abandon_after_s
         self._max_waiting = max_waiting
         self._reserved = 0
         self._live: dict[UUID, LiveSuggestion] = {}
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper = Keeper(self)
         self._is_closing = False
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     def start(self) -> None:
-        """Begin to keep leases, store partial texts, and look for what dead processes left."""
-        self._keeper = asyncio.create_task(self._keep())
-
-    @property
-    def lease_s(self) -> float:
-        """For how long a sign of life counts, in seconds."""
-        return self._lease_s
-
-    @property
-    def abandon_after_s(self) -> float:
-        """After how long without a watcher an unfinished suggestion is cancelled, in seconds."""
-        return self._abandon_after_s
+        """Begin to keep what is written."""
+        self._keeper.start()
 
     @property
     def is_seating(self) -> bool:
@@ -70,14 +64,18 @@ class Runner:
         return self._reserved > 0
 
     @property
+    def at_work(self) -> list[LiveSuggestion]:
+        """What this process is working on."""
+        return list(self._live.values())
+
+    @property
     def unfinished(self) -> int:
         """How many answers are being written or wait."""
-        return sum(not answer.status.is_final for live in self._live.values() for answer in live.answers.values())
+        return sum(live.unfinished for live in self.at_work)
 
     def unfinished_of(self, suggestion_ids: Collection[UUID]) -> int:
         """How many answers of these suggestions are being written here or wait."""
-        mine = [self._live[one] for one in suggestion_ids if one in self._live]
-        return sum(not answer.status.is_final for live in mine for answer in live.answers.values())
+        return sum(live.unfinished for live in self.at_work if live.id in suggestion_ids)
 
     @property
     def live_watchers(self) -> int:
@@ -105,7 +103,7 @@ class Runner:
         finally:
             self._reserved -= answers
 
-    def launch(self, suggestion_id: UUID, jobs: dict[UUID, tuple[Seat, Job]]) -> None:
+    def launch(self, suggestion_id: UUID, jobs: Jobs) -> None:
         """Begin to write these answers (they are stored, and waiting)."""
         live = self._live.setdefault(suggestion_id, LiveSuggestion(suggestion_id))
         for answer_id, (seat, job) in jobs.items():
@@ -128,18 +126,24 @@ class Runner:
                 answer.status = status
         live.notify()
 
+    async def end_here(self, live: LiveSuggestion, answer: LiveAnswer) -> None:
+        """End the task of an answer that was cancelled through another process."""
+        if answer.task is None or answer.task.done() or answer.status.is_final:
+            return
+        answer.task.cancel()
+        await asyncio.gather(answer.task, return_exceptions=True)
+        answer.status = AnswerStatus.CANCELLED
+        self._forget_if_finished(live)
+        live.notify()
+
     async def close(self) -> None:
         """Mark what is unfinished as interrupted and end all tasks. May be called twice."""
         self._is_closing = True
-        if self._keeper:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
-            self._keeper = None
+        await self._keeper.close()
         ids = list(self._live)
         if ids:
             with suppress(Unavailable):  # then the lease runs out, which comes to the same
-                await self._in_database(_end_as_interrupted, ids)
+                await self.in_database(end_as_interrupted, ids)
         for suggestion_id in ids:
             await self.stop(suggestion_id, AnswerStatus.FAILED)
 
@@ -204,7 +208,7 @@ class Runner:
         pause = 0.2
         while True:
             try:
-                await self._in_database(queries.finish_answer, answer.id, values)
+                await self.in_database(queries.finish_answer, answer.id, values)
             except Unavailable:
                 log().warning("answer_not_stored_yet", answer=str(answer.id))
                 await asyncio.sleep(pause)
@@ -222,68 +226,9 @@ class Runner:
         if live.is_finished:
             self._live.pop(live.id, None)
 
-    async def _keep(self) -> None:
-        """Store what was written, keep the leases, clear up: until the process ends."""
-        renewed = 0.0
-        while True:
-            try:
-                await self._flush()
-                await self._cancel_abandoned()
-                if time.monotonic() - renewed > self._lease_s / 3:
-                    renewed = time.monotonic()
-                    await self._in_database(queries.renew_leases, list(self._live), self._lease_s)
-                    await self._in_database(_end_orphans, list(self._live))
-            except Unavailable:
-                log().warning("database_away")
-                await asyncio.sleep(1)
-            except Exception as error:  # this loop must outlive whatever happens
-                log().error("keeper_failed", exc_info=error)
-                await asyncio.sleep(1)
-            await asyncio.sleep(_FLUSH_S)
+    async def in_database(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Run `work(session, *arguments)` in a thread, in a transaction of its own."""
 
-    async def _flush(self) -> None:
-        """Store partial texts that have grown; end here what was cancelled through another process."""
-        grown = [
-            (answer, answer.shown)
-            for live in self._live.values()
-            for answer in live.answers.values()
-            if answer.shown != answer.stored and not answer.status.is_final
-        ]
-        if not grown:
-            return
-        rows = [(answer.id, text, answer.first_token_at) for answer, text in grown]
-        ended = await self._in_database(_store_partials, rows)
-        for answer, text in grown:
-            answer.stored = text
-            if answer.id in ended and answer.task and not answer.status.is_final:
-                await self._end_here(answer)
-
-    async def _end_here(self, answer: LiveAnswer) -> None:
-        live = next((live for live in self._live.values() if answer.id in live.answers), None)
-        if live is None or answer.task is None or answer.task.done():
-            return
-        answer.task.cancel()
-        await asyncio.gather(answer.task, return_exceptions=True)
-        answer.status = AnswerStatus.CANCELLED
-        self._forget_if_finished(live)
-        live.notify()
-
-    async def _cancel_abandoned(self) -> None:
-        limit = time.monotonic() - self._abandon_after_s
-        left = [live for live in self._live.values() if live.left_at is not None and live.left_at < limit]
-        if not left:
-            return
-        ids = [live.id for live in left]
-        watched = await self._in_database(queries.watched_elsewhere, ids, self._abandon_after_s)
-        for live in left:
-            if live.id in watched:
-                live.touch()
-                continue
-            log().info("abandoned", suggestion=str(live.id))
-            await self._in_database(_end_as_abandoned, live.id)
-            await self.stop(live.id, AnswerStatus.CANCELLED)
-
-    async def _in_database(self, work: Callable[..., _T], *arguments: Any) -> _T:
         def run() -> _T:
             with session_scope(self._database) as session:
                 return work(session, *arguments)
@@ -299,24 +244,3 @@ def _failed(answer: LiveAnswer, code: str, message: str) -> dict[str, Any]:
         "error_message": message,
         "first_token_at": answer.first_token_at,
     }
-
-
-def _store_partials(session: Session, rows: list[tuple[UUID, str, datetime | None]]) -> set[UUID]:
-    """Store partial texts; return the ids of those answers that had ended before."""
-    return {row[0] for row in rows if not queries.write_partial(session, *row)}
-
-
-def _end_as_interrupted(session: Session, suggestion_ids: list[UUID]) -> None:
-    queries.end_unfinished(session, suggestion_ids, AnswerStatus.FAILED, queries.INTERRUPTED, INTERRUPTED_MESSAGE)
-
-
-def _end_as_abandoned(session: Session, suggestion_id: UUID) -> None:
-    message = "Nobody was watching any more, so the writing was stopped. Ask again."
-    queries.end_unfinished(session, [suggestion_id], AnswerStatus.CANCELLED, "abandoned", message)
-
-
-def _end_orphans(session: Session, mine: list[UUID]) -> None:
-    orphans = queries.orphaned(session, mine)
-    if orphans:
-        log().info("orphans_ended", count=len(orphans))
-        _end_as_interrupted(session, list(orphans))

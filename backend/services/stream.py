@@ -83,17 +83,15 @@ def _is_all_here(states: list[State], live: LiveSuggestion) -> bool:
 async def _follow_here(live: LiveSuggestion, rows: Sequence[Row[Any]]) -> AsyncGenerator[list[State], None]:
     """Follow memory until it says more than `rows` can show: an answer has ended, or was asked for again."""
     live.join()
-    shown: list[State] = []
-    next_at = 0.0  # the first words of all wait for nothing
+    next_at = 0.0  # the first words wait for nothing
     try:
         while True:
             changed = live.changed
             if _is_outdated(rows, live):
                 return
             states = _merged(rows, live)
-            if any(state.text for state in states) and states != shown:
+            if any(state.text for state in states):
                 next_at = time.monotonic() + PACE_S
-            shown = states
             yield states
             await changed.wait()
             await asyncio.sleep(next_at - time.monotonic())

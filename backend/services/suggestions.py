@@ -1,6 +1,5 @@
 """Ask a ticket, look at it, cancel it, ask one candidate again, or the whole ticket."""
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,12 +14,11 @@ from backend.retrieval.grounding import Librarian
 from backend.services import views
 from backend.services.keeping import contacts_in
 from backend.services.roster import Roster, Seat
-from backend.services.runner import Runner
+from backend.services.runner import Jobs, Runner
 from backend.services.tickets import Redactor, TicketDraft, conversation, ticket_row
 from db import queries, queries_operations, queries_queue, queries_ratings
 from db.models import Answer, Study, Suggestion, Ticket
 from db.queries_retrieval import Found
-from db.session import session_scope
 from replybench.contract import (
     AnswerStatus,
     SuggestionBrief,
@@ -47,16 +45,7 @@ class Desk:
 
     async def in_database(self, work: Callable[..., _T], *arguments: Any) -> _T:
         """Run `work(session, *arguments)` in a thread, in a transaction of its own."""
-
-        def run() -> _T:
-            with session_scope(self.database) as session:
-                return work(session, *arguments)
-
-        return await asyncio.to_thread(run)
-
-
-#: What is to be written: the new answer's id → who writes it, and what.
-Jobs = dict[UUID, tuple[Seat, Job]]
+        return await self.runner.in_database(work, *arguments)
 
 
 async def ask(desk: Desk, body: SuggestionCreate, rater_id: UUID) -> SuggestionPublic:
@@ -197,9 +186,9 @@ async def retry(desk: Desk, answer_id: UUID, rater_id: UUID) -> SuggestionPublic
     """Let the candidate of a failed or cancelled answer write again."""
     desk.roster.chosen(None)
     with desk.runner.room(1):
-        fresh_id, suggestion_id, seat, job = await desk.in_database(_renew, desk, answer_id, rater_id)
-        desk.runner.launch(suggestion_id, {fresh_id: (seat, job)})
-    return await desk.in_database(views.suggestion_for, suggestion_id, rater_id)
+        public, jobs = await desk.in_database(_renew, desk, answer_id, rater_id)
+        desk.runner.launch(public.id, jobs)
+    return public
 
 
 async def ask_again(desk: Desk, suggestion_id: UUID, rater_id: UUID) -> SuggestionPublic:
@@ -226,7 +215,7 @@ def askings(session: Session, suggestion_id: UUID, rater_id: UUID) -> AskingList
     return AskingList(askings=[AskingPublic.model_validate(row, from_attributes=True) for row in rows])
 
 
-def _renew(session: Session, desk: Desk, answer_id: UUID, rater_id: UUID) -> tuple[UUID, UUID, Seat, Job]:
+def _renew(session: Session, desk: Desk, answer_id: UUID, rater_id: UUID) -> tuple[SuggestionPublic, Jobs]:
     found = queries.answer_rows(session, answer_id, lock=True)
     if found is None:
         raise NotFound("There is no such answer.")
@@ -246,7 +235,7 @@ def _renew(session: Session, desk: Desk, answer_id: UUID, rater_id: UUID) -> tup
     if seat is None:
         raise Conflict("This model is no longer in the lineup. Ask the ticket again instead.")
     fresh_id, job = next_try(session, desk, answer, seat, rows.ticket)
-    return fresh_id, suggestion.id, seat, job
+    return views.suggestion_for(session, suggestion.id, rater_id), {fresh_id: (seat, job)}
 
 
 def next_try(session: Session, desk: Desk, answer: Answer, seat: Seat, ticket: Ticket) -> tuple[UUID, Job]:

