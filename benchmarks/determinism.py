@@ -84,19 +84,23 @@ def _transformers(asked: Sequence[tuple[str, str]], dtype: str) -> Pairs:
 
 
 def _fast_figures(asked: Sequence[tuple[str, str]]) -> list[Figure]:
-    alone, again, together = asyncio.run(_fast(asked))
-    return [
-        _figure("fast engine, alone again", list(zip(alone, again, strict=True))),
-        _figure(f"fast engine, in a batch of {BATCH}", list(zip(alone, together, strict=True))),
-    ]
+    figures = []
+    for dtype, target in (("float32", 0.0), ("auto", None)):
+        alone, again, together = asyncio.run(_fast(asked, dtype))
+        name = "fast engine" + (", float32" if dtype == "float32" else "")
+        figures += [
+            _figure(f"{name}, alone again", list(zip(alone, again, strict=True)), target=target),
+            _figure(f"{name}, in a batch of {BATCH}", list(zip(alone, together, strict=True)), target=target),
+        ]
+    return figures
 
 
-async def _fast(asked: Sequence[tuple[str, str]], *, keeps_prefixes: bool = True) -> list[list[list[int]]]:
+async def _fast(asked: Sequence[tuple[str, str]], dtype: str) -> list[list[list[int]]]:
     """Return the answers alone, alone once more, and in batches."""
     from backend.engines.fast_engine import FastEngine
 
-    known = _of("fast")
-    engine = FastEngine(list(known.values()), settings(), keeps_prefixes=keeps_prefixes)
+    known = _of("fast", dtype=dtype)
+    engine = FastEngine(list(known.values()), settings())
     await engine.start()
     tokenizer = engine._writers[asked[0][0]].tokenizer
 

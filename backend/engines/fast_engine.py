@@ -132,7 +132,10 @@ class FastEngine:
                     continue
                 self._writers[candidate.key] = Writer(candidate, exported.tokenizer, exported.context)
                 longest = min(exported.context, candidate.max_prompt_tokens + candidate.generation.max_new_tokens)
-                lanes.append(Lane(candidate.key, str(exported.folder), longest, self._settings.max_batch_rows))
+                is_exact = candidate.dtype == "float32"
+                lanes.append(
+                    Lane(candidate.key, str(exported.folder), longest, self._settings.max_batch_rows, is_exact)
+                )
         return tuple(lanes)
 
     def _tell(self, line: str) -> None:
@@ -154,6 +157,11 @@ def check_settings(candidate: Candidate) -> None:
     if candidate.quantisation != "none":
         raise ConfigError(
             f"candidate '{candidate.key}': the fast engine has its own precision (8 bits). Leave 'quantisation' out."
+        )
+    if candidate.dtype not in {"auto", "float32"}:
+        raise ConfigError(
+            f"candidate '{candidate.key}': the fast engine computes as the processor does best. Leave 'dtype' out, or "
+            'set "float32" for answers that do not depend on what is written beside them.'
         )
 
 

@@ -36,19 +36,22 @@ def make_tokenizer(folder: Path, vocabulary: int = 400) -> Any:
     return tokenizer
 
 
-def make_llama(folder: Path) -> Path:
+def make_llama(folder: Path, **changes: Any) -> Path:
     """A Llama with grouped-query attention. Large initial weights make its choices clear-cut."""
     tokenizer = make_tokenizer(folder)
     torch.manual_seed(11)
+    sizes: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.3,
+    }
     config = LlamaConfig(
+        **{**sizes, **changes},
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.3,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,
     )

@@ -46,6 +46,15 @@ def candidate(home: Path, key: str = "one", **changes: Any) -> Candidate:
 
 
 @pytest.fixture(scope="module")
+def unsure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model as wide as SmolLM2-135M, to which many tokens are nearly as likely: how a sum is rounded shows."""
+    folder = tmp_path_factory.mktemp("unsure")
+    widths = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
+    make_llama(folder / "base", **widths, num_hidden_layers=12, initializer_range=0.05)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def settings(home: Path) -> Settings:
     cache = home / "cache"
     return Settings(
@@ -189,11 +198,29 @@ def test_a_kind_of_model_that_the_engine_does_not_know_is_refused_by_name(tmp_pa
         export_candidate(candidate(tmp_path, "base"), tmp_path / "cache")
 
 
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 0.9, "seed": 7}])
+async def test_in_float32_an_answer_does_not_depend_on_what_is_written_beside_it(
+    unsure: Path, settings: Settings, sampling: dict[str, Any]
+) -> None:
+    roomy = settings.model_copy(update={"max_waiting": 32, "max_batch_rows": 8, "threads": 2})
+    engine = FastEngine([candidate(unsure, "base", dtype="float32")], roomy)
+    await engine.start()
+    texts = [f"{'Where is my order? ' * (at % 5)}It is number {at}." for at in range(16)]
+    asked = [job(unsure, "base", text, max_new_tokens=48, **sampling) for text in texts]
+    alone = [(await write(engine, one))[0] for one in asked]
+    together = [text for text, _ in await asyncio.gather(*(write(engine, one) for one in asked))]
+    await engine.close()
+    assert together == alone
+    assert len(set(alone)) > 4
+
+
 def test_settings_that_it_would_ignore_are_refused(home: Path, settings: Settings) -> None:
     with pytest.raises(ConfigError, match="no_repeat_ngram_size"):
         FastEngine([candidate(home, generation=Generation(no_repeat_ngram_size=3))], settings)
     with pytest.raises(ConfigError, match="quantisation"):
         FastEngine([candidate(home, quantisation="nf4")], settings)
+    with pytest.raises(ConfigError, match="dtype"):
+        FastEngine([candidate(home, dtype="bfloat16")], settings)
 
 
 @pytest.mark.asyncio(loop_scope="module")
