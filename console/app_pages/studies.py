@@ -90,7 +90,9 @@ def _say(message: str, *, ok: bool = True) -> None:
 
 def _summary(study: StudyPublic, in_use: str) -> None:
     names = {metric.key: metric.name for metric in study_form.metrics(current_language())}
-    weights = ", ".join(f"{names.get(key, key)} {share:.0%}" for key, share in study.weights.items())
+    order = {key: at for at, key in enumerate(names)}  # the database does not keep one
+    shares = sorted(study.weights.items(), key=lambda item: order.get(item[0], len(order)))
+    weights = ", ".join(f"{names.get(key, key)} {share:.0%}" for key, share in shares)
     facts = [
         _("Lineup: {name}").format(name=study.lineup or in_use),
         *([_("Candidates: {names}").format(names=", ".join(study.candidates))] if study.candidates else []),

@@ -1,5 +1,8 @@
 """Charts of the candidates' scores."""
 
+from datetime import datetime, time, timedelta
+from typing import Any
+
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ships no types
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]  # Plotly ships no types
 
@@ -272,8 +275,18 @@ def trend(results: ResultsPublic, words: Words) -> go.Figure:
             hovertemplate="%{x|%Y-%m-%d}: %{y:.2f} (%{customdata[1]})<extra></extra>",
         )
     figure.update_yaxes(range=[results.lowest - 0.05, results.highest + 0.05], dtick=1)
-    figure.update_xaxes(tickformat="%d %b<br>%Y", showgrid=False, nticks=8)
+    figure.update_xaxes(tickformat="%d %b<br>%Y", showgrid=False, **_days(results))
     return style.finish(figure, _("Weighted score over time"), words.behind(results), height=300, legend=True)
+
+
+def _days(results: ResultsPublic) -> dict[str, Any]:
+    """Return where the axis of days has its ticks: never two on a day."""
+    days = sorted({point.day for point in results.trend})
+    if not days or (days[-1] - days[0]).days >= 8:
+        return {"nticks": 8}
+    margin = timedelta(hours=12)
+    first, last = (datetime.combine(day, time()) for day in (days[0], days[-1]))
+    return {"tickvals": days, "range": [first - margin, last + margin]}
 
 
 def _best_last(results: ResultsPublic) -> list[CandidateResult]:

@@ -38,7 +38,7 @@ def _spread(shades: Sequence[str], count: int) -> list[str]:
     return [shades[round(i * (len(shades) - 1) / (count - 1))] for i in range(count)]
 
 
-def label(name: str, width: int = 18) -> str:
+def label(name: str, width: int = 24) -> str:
     """Return a name broken into lines, with nothing that Plotly would take for markup."""
     safe = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "<br>".join(wrap(safe, width, max_lines=3, placeholder="…", break_on_hyphens=False))

@@ -20,12 +20,14 @@ from replybench.queue_contract import QueueProgress, QueueTicket, RaterProgress,
 from replybench.rubric import rubric
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+#: Keys of a jsonb value come back by length.
+WEIGHTS = dict(sorted(rubric().weights.items(), key=lambda item: (len(item[0]), item[0])))
 
 
 def study(name: str = "pilot", **changes: Any) -> StudyPublic:
     given: dict[str, Any] = {
         "name": name, "title": name.title(), "description": "", "instructions": "Be kind.", "lineup": "demo",
-        "weights": dict(rubric().weights), "overlap": 2, "state": "open", "is_open": True, "is_current": True,
+        "weights": WEIGHTS, "overlap": 2, "state": "open", "is_open": True, "is_current": True,
         "is_read_only": False, "created_at": NOW,
     }  # fmt: skip
     return StudyPublic(**{**given, **changes})
@@ -111,6 +113,7 @@ def test_progress_is_a_picture_with_the_same_in_words(shown: Callable[[], AppTes
     assert "10 tickets: 4 rated by as many as wanted, 1 rated, more raters wanted" in words
     assert list(page.dataframe[0].value.iloc[0]) == ["Olena", 5, 1, 1, 42]
     assert "2 raters per ticket" in words
+    assert "Content 45%, Grammar 20%, Structure 20%, Style 15%" in words, "in the rubric's order"
 
 
 def test_failed_tickets_are_tried_again(shown: Callable[[], AppTest], backend: LeadsBackend) -> None:

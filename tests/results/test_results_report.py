@@ -89,6 +89,16 @@ def test_a_candidate_keeps_its_colour_whatever_is_filtered(full: ResultsPublic) 
     assert len(set(whole.values())) == 3
 
 
+@pytest.mark.parametrize("days", [1, 3, 5])
+def test_a_few_days_have_one_tick_each(full: ResultsPublic, days: int) -> None:
+    first = sorted({point.day for point in full.trend})[:days]
+    part = full.model_copy(update={"trend": [point for point in full.trend if point.day in first]})
+    axis = next(chart.figure for chart in every(part) if chart.key == "trend").layout.xaxis
+    assert list(axis.tickvals) == first
+    assert axis.range[0].date() < first[0]
+    assert axis.range[1].date() == first[-1]
+
+
 def test_bars_of_the_distribution_add_up_and_part_at_the_border(full: ResultsPublic) -> None:
     figure = next(chart.figure for chart in every(full) if chart.key == "distribution")
     for axis in ("x", "x2", "x3", "x4"):
