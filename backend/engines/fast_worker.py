@@ -17,8 +17,7 @@ from typing import Any
 _TOKENS_A_STEP = 512
 #: Tokens to a block of OpenVINO's key-value cache on a CPU.
 _BLOCK = 32
-#: What makes a row's sums the same however many rows there are. Each of the three alone does not (seen by
-#: `python -m benchmarks determinism`); the weights stay at 8 bits.
+#: What makes a row's sums the same however many rows there are; it takes all three. The weights stay at 8 bits.
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
