@@ -54,7 +54,7 @@ CASES = (
     Case("fast", 5, redaction="off"),
     Case("fast", 5, messages=7),
     Case("fast", 5, messages=7, redaction="off"),
-    Case("transformers", 4),
+    Case("transformers", 6),
 )
 
 

@@ -43,6 +43,10 @@ def queue(places: Sequence[Place], title: str, subtitle: str) -> go.Figure:
     return figure
 
 
+#: From so many tickets on, Plotly's own ticks are whole numbers.
+_FEW = 6
+
+
 def raters(people: Sequence[RaterProgress], title: str, subtitle: str, rated: str, skipped: str) -> go.Figure:
     """Return a bar for each rater: tickets rated, and skipped ones beside."""
     figure = go.Figure()
@@ -65,5 +69,7 @@ def raters(people: Sequence[RaterProgress], title: str, subtitle: str, rated: st
             )
     style.finish(figure, title, subtitle, height=110 + style.ROW * max(len(people), 1), legend=True)
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(rangemode="tozero", tickformat="d")
+    most = max((person.rated + person.skipped for person in people), default=0)
+    # Tickets are whole: of one or two, Plotly would mark fractions and write them as 0 and 1.
+    figure.update_xaxes(rangemode="tozero", tickformat="d", **({"dtick": 1} if most < _FEW else {}))
     return figure

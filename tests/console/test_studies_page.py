@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from console import sign_in, state
 from console import studies as source
 from console.backend_client import BackendClient
+from console.charts import studies as charts
 from console.person import Person, Role
 from console.settings import ConsoleSettings
 from replybench.contract import FlagKind, FlagList, FlagPublic, StudyPublic
@@ -114,6 +115,12 @@ def test_progress_is_a_picture_with_the_same_in_words(shown: Callable[[], AppTes
     assert list(page.dataframe[0].value.iloc[0]) == ["Olena", 5, 1, 1, 42]
     assert "2 raters per ticket" in words
     assert "Content 45%, Grammar 20%, Structure 20%, Style 15%" in words, "in the rubric's order"
+
+
+@pytest.mark.parametrize(("rated", "step"), [(1, 1), (5, 1), (60, None)])
+def test_tickets_are_counted_in_whole_numbers(rated: int, step: int | None) -> None:
+    person = RaterProgress(name="Olena", rated=rated, skipped=0, holding=0, seconds=42)
+    assert charts.raters([person], "", "", "rated", "skipped").layout.xaxis.dtick == step
 
 
 def test_failed_tickets_are_tried_again(shown: Callable[[], AppTest], backend: LeadsBackend) -> None:
