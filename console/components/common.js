@@ -58,3 +58,12 @@ function viewOf(parent, make) {
   if (!views.has(parent)) views.set(parent, make());
   return views.get(parent);
 }
+
+/**
+ * Whether a key pressed here is meant for no control. A click on the page's margin, for one, gives the focus to
+ * Streamlit's main section: the form's keys must go on working.
+ */
+function isForNobody(target) {
+  const controls = "input, textarea, select, button, a[href], summary, [contenteditable], [role=dialog], [role=menu], [role=listbox]";
+  return !target.closest?.(controls);
+}

@@ -40,6 +40,14 @@ def test_twelve_scores_and_submit_take_at_most_sixteen_key_presses(new_page: New
     assert keys.pressed <= 16, keys.pressed
 
 
+def test_keys_go_on_working_after_a_click_on_the_margin(new_page: NewPage) -> None:
+    page = asked(new_page, "Keyboard Rater 6")
+    page.mouse.click(12, 500)
+    assert page.evaluate("document.activeElement.id") == "stMain", "what Streamlit gives the focus to"
+    page.keyboard.press("4")
+    assert checked(page) == ["4"]
+
+
 def test_comment_undo_arrows_and_change_without_the_mouse(new_page: NewPage) -> None:
     page = asked(new_page, "Keyboard Rater 2")
     keys = Keys(page)

@@ -2,8 +2,7 @@
 function handleKey(board, event) {
   const target = event.composedPath()[0];
   const isInside = event.composedPath().includes(board.root);
-  const isNowhere = target === document.body || target === document.documentElement;
-  if (!board.root.isConnected || (!isInside && !isNowhere) || board.keys.open || board.skipping.open) return;
+  if (!board.root.isConnected || (!isInside && !isForNobody(target)) || board.keys.open || board.skipping.open) return;
   const action = actionOf(board, event, target);
   if (action) {
     event.preventDefault();
