@@ -60,10 +60,10 @@ function viewOf(parent, make) {
 }
 
 /**
- * Whether a key pressed here is meant for no control. A click on the page's margin, for one, gives the focus to
- * Streamlit's main section: the form's keys must go on working.
+ * Whether a key pressed outside the form is meant for no control there. A click on the page's margin, for one, gives
+ * the focus to Streamlit's main section, and a button of the page before may still have it: digits mean nothing to them.
  */
-function isForNobody(target) {
-  const controls = "input, textarea, select, button, a[href], summary, [contenteditable], [role=dialog], [role=menu], [role=listbox]";
-  return !target.closest?.(controls);
+function isForNobody(event, target) {
+  if (target.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]")) return false;
+  return /^[0-9]$/.test(event.key) || !target.closest?.("button, a[href], summary");
 }

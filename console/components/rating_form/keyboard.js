@@ -2,7 +2,7 @@
 function handleKey(board, event) {
   const target = event.composedPath()[0];
   const isInside = event.composedPath().includes(board.root);
-  if (!board.root.isConnected || (!isInside && !isForNobody(target)) || board.keys.open || board.skipping.open) return;
+  if (!board.root.isConnected || (!isInside && !isForNobody(event, target)) || board.keys.open || board.skipping.open) return;
   const action = actionOf(board, event, target);
   if (action) {
     event.preventDefault();
