@@ -54,11 +54,18 @@ def _studies() -> dict[str, StudyPublic]:
     return {study.name: study for study in state.backend().studies()}
 
 
+def _study(name: str) -> StudyPublic | None:
+    """Return a study; asked for anew where what is kept is older than it."""
+    if name not in _studies():
+        _studies.clear()
+    return _studies().get(name)
+
+
 def look(rater: str, suggestion_id: UUID) -> Sight:
     """Return what is known of the open suggestion. While the backend is away, that is what was seen last."""
     try:
         suggestion, trouble = followers().look(state.backend(), rater, suggestion_id)
-        study = _studies().get(suggestion.study)
+        study = _study(suggestion.study)
         sight = Sight(suggestion, _rubric(current_language()), _marks(rater, suggestion_id), study, trouble)
     except Unavailable as error:
         seen: Sight | None = st.session_state.get(_SIGHT_KEY)
