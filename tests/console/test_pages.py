@@ -144,21 +144,30 @@ def test_what_waits_in_the_queue_is_offered_and_opened(backend: FakeBackend) -> 
     assert component(page.run())["queue"] == "1 ticket is left for you"
 
 
+def of_tone() -> StudyPublic:
+    """The study of the tickets here, with instructions and weights of its own."""
+    return StudyPublic(
+        name="test",
+        title="Test",
+        description="",
+        instructions="Mind the tone.",
+        weights={"content": 0.25, "grammar": 0.25, "structure": 0.25, "style": 0.25},
+        is_open=True,
+        is_current=True,
+        is_read_only=False,
+        created_at=datetime.now(UTC),
+    )
+
+
+def test_a_study_that_was_made_a_moment_ago_is_known(backend: FakeBackend) -> None:
+    page = opened(backend).run()
+    assert component(page)["instructions"] == "", "the list of studies was read before it was made"
+    backend.studies = [of_tone()]
+    assert component(page.run())["instructions"] == "Mind the tone."
+
+
 def test_instructions_and_weights_are_those_of_the_study(backend: FakeBackend) -> None:
-    equal = {"content": 0.25, "grammar": 0.25, "structure": 0.25, "style": 0.25}
-    backend.studies = [
-        StudyPublic(
-            name="test",
-            title="Test",
-            description="",
-            instructions="Mind the tone.",
-            weights=equal,
-            is_open=True,
-            is_current=True,
-            is_read_only=False,
-            created_at=datetime.now(UTC),
-        )
-    ]
+    backend.studies = [of_tone()]
     data = component(opened(backend).run())
     assert data["instructions"] == "Mind the tone."
     assert [metric["weight"] for metric in data["metrics"]] == [0.25] * 4
