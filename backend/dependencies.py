@@ -45,15 +45,14 @@ def _session(request: Request, desk: DeskDep) -> Iterator[Session]:
     with session_scope(desk.database) as session:
         caller: Caller | None = getattr(request.state, "caller", None)
         if caller is not None and request.method not in {"GET", "HEAD"}:
-            # For the audit trail. Not before the first statement: a request that holds a connection while it waits for
-            # another one (its rater's) would, many at once, leave none for anybody.
-            queries_operations.set_actor_when_used(session, caller.actor)
+            queries_operations.set_actor(session, caller.actor)  # for the audit trail
         yield session
 
 
-#: A request keeps its connection while it waits for a thread, and the threads may all be waiting for connections. So
-#: some are never given out like this: those serve what takes one, uses it and gives it back within a thread.
-_SESSIONS_AT_ONCE = POOL_SIZE - 10
+#: A request keeps its connection while it waits for a thread, or for another connection (its rater's), and the threads
+#: may all be waiting for connections. So half are never given out like this: those serve what takes one, uses it and
+#: gives it back within a thread.
+_SESSIONS_AT_ONCE = POOL_SIZE // 2
 
 #: Scope "function": the commit comes before the response is sent, so a 200 means that it is stored.
 SessionDep = Annotated[Session, Depends(_session, scope="function", max_concurrency=_SESSIONS_AT_ONCE)]

@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Select, delete, event, func, or_, select, text, update
+from sqlalchemy import CursorResult, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session as OrmSession
-from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session, col
 
 from db.models import (
@@ -33,20 +31,7 @@ _USE_RECORDED_EVERY = timedelta(minutes=1)
 
 def set_actor(session: Session, actor: str) -> None:
     """Say who acts, for the audit trail, until this transaction ends."""
-    session.execute(_acts(actor))
-
-
-def set_actor_when_used(session: Session, actor: str) -> None:
-    """As `set_actor`, with the session's first statement: until then it takes no connection."""
-
-    def tell(_: OrmSession, __: SessionTransaction, connection: Connection) -> None:
-        connection.execute(_acts(actor))
-
-    event.listen(session, "after_begin", tell)
-
-
-def _acts(actor: str) -> Select[tuple[str]]:
-    return select(func.set_config("replybench.actor", actor, True))
+    session.execute(select(func.set_config("replybench.actor", actor, True)))
 
 
 # --- keys
