@@ -5,50 +5,31 @@ A lease in the database tells the other processes that this one is alive; the su
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlmodel import Session
 
 from backend.logs import log
-from backend.services.live import LiveAnswer, LiveSuggestion
 from db import queries
 from replybench.contract import AnswerStatus
 from replybench.errors import Unavailable
+
+if TYPE_CHECKING:
+    from backend.services.runner import Runner
 
 _EVERY_S = 0.5
 _INTERRUPTED = "The writing was interrupted, because the service stopped. Ask again."
 _ABANDONED = "Nobody was watching any more, so the writing was stopped. Ask again."
 
 
-class Work(Protocol):
-    """What the keeper keeps: the runner."""
-
-    lease_s: float
-    abandon_after_s: float
-
-    @property
-    def at_work(self) -> list[LiveSuggestion]:
-        """What this process is working on."""
-
-    async def in_database(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Run `work(session, *arguments)` in a transaction of its own."""
-
-    async def stop(self, suggestion_id: UUID, status: AnswerStatus) -> None:
-        """End the tasks of a suggestion."""
-
-    async def end_here(self, live: LiveSuggestion, answer: LiveAnswer) -> None:
-        """End the task of an answer that was cancelled through another process."""
-
-
 class Keeper:
     """One per runner."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, runner: "Runner") -> None:
+        self._runner = runner
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,11 +50,11 @@ class Keeper:
             try:
                 await self._flush()
                 await self._cancel_abandoned()
-                if time.monotonic() - renewed > self._work.lease_s / 3:
+                if time.monotonic() - renewed > self._runner.lease_s / 3:
                     renewed = time.monotonic()
-                    mine = [live.id for live in self._work.at_work]
-                    await self._work.in_database(queries.renew_leases, mine, self._work.lease_s)
-                    await self._work.in_database(_end_orphans, mine)
+                    mine = [live.id for live in self._runner.all_live]
+                    await self._runner.in_database(queries.renew_leases, mine, self._runner.lease_s)
+                    await self._runner.in_database(_end_orphans, mine)
             except Unavailable:
                 log().warning("database_away")
                 await asyncio.sleep(1)
@@ -86,33 +67,33 @@ class Keeper:
         """Store partial texts that have grown; end here what was cancelled through another process."""
         grown = [
             (live, answer, answer.shown)
-            for live in self._work.at_work
+            for live in self._runner.all_live
             for answer in live.answers.values()
             if answer.shown != answer.stored and not answer.status.is_final
         ]
         if not grown:
             return
         rows = [(answer.id, text, answer.first_token_at) for _, answer, text in grown]
-        ended = await self._work.in_database(_store_partials, rows)
+        ended = await self._runner.in_database(_store_partials, rows)
         for live, answer, text in grown:
             answer.stored = text
             if answer.id in ended:
-                await self._work.end_here(live, answer)
+                await self._runner.end_here(live, answer)
 
     async def _cancel_abandoned(self) -> None:
-        limit = time.monotonic() - self._work.abandon_after_s
-        left = [live for live in self._work.at_work if live.left_at is not None and live.left_at < limit]
+        limit = time.monotonic() - self._runner.abandon_after_s
+        left = [live for live in self._runner.all_live if live.left_at is not None and live.left_at < limit]
         if not left:
             return
         ids = [live.id for live in left]
-        watched = await self._work.in_database(queries.watched_elsewhere, ids, self._work.abandon_after_s)
+        watched = await self._runner.in_database(queries.watched_elsewhere, ids, self._runner.abandon_after_s)
         for live in left:
             if live.id in watched:
                 live.touch()
                 continue
             log().info("abandoned", suggestion=str(live.id))
-            await self._work.in_database(_end_as_abandoned, live.id)
-            await self._work.stop(live.id, AnswerStatus.CANCELLED)
+            await self._runner.in_database(_end_as_abandoned, live.id)
+            await self._runner.stop(live.id, AnswerStatus.CANCELLED)
 
 
 def end_as_interrupted(session: Session, suggestion_ids: list[UUID]) -> None:

@@ -64,18 +64,18 @@ class Runner:
         return self._reserved > 0
 
     @property
-    def at_work(self) -> list[LiveSuggestion]:
+    def all_live(self) -> list[LiveSuggestion]:
         """What this process is working on."""
         return list(self._live.values())
 
     @property
     def unfinished(self) -> int:
         """How many answers are being written or wait."""
-        return sum(live.unfinished for live in self.at_work)
+        return sum(live.unfinished for live in self._live.values())
 
     def unfinished_of(self, suggestion_ids: Collection[UUID]) -> int:
         """How many answers of these suggestions are being written here or wait."""
-        return sum(live.unfinished for live in self.at_work if live.id in suggestion_ids)
+        return sum(self._live[one].unfinished for one in suggestion_ids if one in self._live)
 
     @property
     def live_watchers(self) -> int:
