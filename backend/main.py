@@ -159,6 +159,7 @@ def _reread_on_hangup(switch: LineupSwitch) -> None:
         running.add(task)  # the loop itself holds tasks only weakly
         task.add_done_callback(running.discard)
 
+    # In turn: no signals on this loop (Windows), two kinds of not the main thread (tests), no SIGHUP (Windows).
     with suppress(NotImplementedError, RuntimeError, ValueError, AttributeError):
         loop.add_signal_handler(signal.SIGHUP, reread)
 

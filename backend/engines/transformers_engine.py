@@ -191,7 +191,7 @@ class TransformersEngine:
         """Wait a moment, as long as more keep coming: the answers to one ticket arrive one after another."""
         pause = self._settings.gather_ms / 1000
         while not self._is_closing and len(self._waiting) < self._settings.max_batch_rows:
-            before = len(self._waiting)
+            before = len(self._waiting)  # the lambda below is called in this round alone: B023 fears a later one
             self._arrived.wait_for(lambda: len(self._waiting) > before or self._is_closing, timeout=pause)  # noqa: B023
             if len(self._waiting) == before:
                 return

@@ -79,9 +79,9 @@ def contributions(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(range=[0, results.highest], dtick=1)
     figure.update_yaxes(showgrid=False)
-    height = 110 + style.ROW * 1.4 * len(ordered)
+    height = 110 + style.NAMED_ROW * len(ordered)
     return style.finish(
-        figure, _("What the weighted score is made of"), words.behind(results), height=round(height), legend=True
+        figure, _("What the weighted score is made of"), words.behind(results), height=height, legend=True
     )
 
 
@@ -112,10 +112,8 @@ def shares(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(range=[0, 1], tickformat=".0%", dtick=0.25)
     figure.update_yaxes(showgrid=False)
-    height = 110 + style.ROW * 1.4 * len(ordered)
-    return style.finish(
-        figure, _("Negative and positive scores"), words.behind(results), height=round(height), legend=True
-    )
+    height = 110 + style.NAMED_ROW * len(ordered)
+    return style.finish(figure, _("Negative and positive scores"), words.behind(results), height=height, legend=True)
 
 
 def distribution(results: ResultsPublic, words: Words) -> go.Figure:
@@ -144,7 +142,7 @@ def distribution(results: ResultsPublic, words: Words) -> go.Figure:
     figure.update_xaxes(range=[-1, 1], tickvals=[-1, -0.5, 0, 0.5, 1], ticktext=["100%", "50%", "0", "50%", "100%"])
     figure.update_yaxes(showgrid=False)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
-    height = round(118 + rows * (style.ROW * 1.4 * len(ordered) + 40))
+    height = 118 + rows * (style.NAMED_ROW * len(ordered) + 40)
     style.finish(figure, _("Scores given"), words.behind(results), height=height, legend=True)
     return figure.update_layout(margin_t=88)
 

@@ -71,5 +71,5 @@ def raters(people: Sequence[RaterProgress], title: str, subtitle: str, rated: st
     figure.update_layout(barmode="stack")
     most = max((person.rated + person.skipped for person in people), default=0)
     # Tickets are whole: of one or two, Plotly would mark fractions and write them as 0 and 1.
-    figure.update_xaxes(rangemode="tozero", tickformat="d", **({"dtick": 1} if most < _FEW else {}))
+    figure.update_xaxes(rangemode="tozero", tickformat="d", dtick=1 if most < _FEW else None)
     return figure

@@ -14,8 +14,8 @@ _NEGATIVE = ("#a8452f", "#db9a84")
 _POSITIVE = ("#bcd3de", "#73a9c2", "#2d7391")
 GREY = "#8a979d"
 _GRID = "rgba(138, 151, 157, 0.28)"
-#: Pixels for one bar with its gap.
-ROW = 30
+#: Pixels for one bar with its gap, and for one beside a name of two or three lines.
+ROW, NAMED_ROW = 30, 42
 
 
 def colours(results: ResultsPublic) -> dict[str, str]:

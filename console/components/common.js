@@ -59,11 +59,7 @@ function viewOf(parent, make) {
   return views.get(parent);
 }
 
-/**
- * Whether a key pressed outside the form is meant for no control there. A click on the page's margin, for one, gives
- * the focus to Streamlit's main section, and a button of the page before may still have it: digits mean nothing to them.
- */
-function isForNobody(event, target) {
-  if (target.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]")) return false;
-  return /^[0-9]$/.test(event.key) || !target.closest?.("button, a[href], summary");
+/** Whether what is typed here is text, or chooses something: keys of ours would be in the way. */
+function isTyping(target) {
+  return Boolean(target.closest?.("input, textarea, select, [contenteditable]"));
 }

@@ -11,6 +11,15 @@ function handleKey(board, event) {
   if (isInside || action) event.stopPropagation(); // Streamlit has shortcuts of its own
 }
 
+/**
+ * Whether a key pressed outside the form is meant for no control there. A click on the page's margin, for one, gives
+ * the focus to Streamlit's main section, and a button of the page before may still have it: digits mean nothing to them.
+ */
+function isForNobody(event, target) {
+  if (isTyping(target) || target.closest?.("[role=dialog], [role=menu], [role=listbox]")) return false;
+  return /^[0-9]$/.test(event.key) || !target.closest?.("button, a[href], summary");
+}
+
 function actionOf(board, event, target) {
   const hasCommand = event.ctrlKey || event.metaKey;
   if (hasCommand && event.key === "Enter") return () => board.submit();

@@ -76,9 +76,8 @@ class TicketForm {
   /** N, by its place on the keyboard, wherever nothing is being typed. */
   nextKey(event) {
     const target = event.composedPath()[0];
-    const isTyping = ["TEXTAREA", "INPUT", "SELECT"].includes(target.tagName) || target.isContentEditable;
     const hasCommand = event.ctrlKey || event.metaKey || event.altKey;
-    if (event.code !== "KeyN" || isTyping || hasCommand || !this.root.isConnected || !this.data.queue) return;
+    if (event.code !== "KeyN" || isTyping(target) || hasCommand || !this.root.isConnected || !this.data.queue) return;
     event.preventDefault();
     event.stopPropagation();
     this.send("next", true);
